@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The server: what comes in for a service is metered; what goes out is metered too, and now and
+ * then bears a report and goes by way of a balancer. Nothing else is touched, and nothing is ever dropped.
+ */
+#include "shared.h"
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "meter.h"
+#include "packet.h"
+#include "server_maps.h"
+#include "stamp.h"
+#include "utilisation.h"
+
+#define PACKET_HOST 0 /* linux/if_packet.h: addressed to this machine */
+
+struct task_struct {
+	int pid;
+} __attribute__((preserve_access_index));
+
+static __always_inline int service_exists(__be32 address, __be16 port)
+{
+	struct service_key key = {
+		.address = address,
+		.port = port,
+		.protocol = IPPROTO_TCP,
+	};
+
+	return bpf_map_lookup_elem(&services, &key) != 0;
+}
+
+/* Some drivers leave the headers where a program cannot read them directly. */
+static __always_inline enum parse_result parse(struct __sk_buff *skb, struct packet *packet)
+{
+	__u32 headers = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr);
+
+	if ((void *)(long)skb->data + headers > (void *)(long)skb->data_end && skb->len >= headers)
+		bpf_skb_pull_data(skb, headers);
+	return packet_parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, packet);
+}
+
+/* index by value: a loop's counter whose address is taken is lost to the verifier. */
+static __always_inline struct peer *peer_get(__u32 index)
+{
+	return bpf_map_lookup_elem(&peers, &index);
+}
+
+/* The balancer that sent the packet, by its MAC address: it lives, and may have sent a new connection. */
+static __always_inline void peer_heard(const struct server_settings *settings,
+				       const struct packet *packet, int is_new)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 i;
+
+	for (i = 0; i < BALANCERS_MAX && i < settings->peer_count; i++) {
+		struct peer *peer = peer_get(i);
+
+		if (!peer || !peer->mac_known || !mac_equal(peer->mac, packet->eth->h_source))
+			continue;
+		/* Written now and then only: the line belongs to all CPUs. */
+		if (now - peer->heard_ns > settings->min_interval_ns)
+			peer->heard_ns = now;
+		if (is_new)
+			__sync_fetch_and_add(&peer->connections_seen, 1);
+		return;
+	}
+}
+
+SEC("tc")
+int server_ingress(struct __sk_buff *skb)
+{
+	struct server_settings *set;
+	struct server_stats *stats;
+	struct metrics *load;
+	struct packet packet;
+	__u32 zero = 0;
+	int is_new;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	stats = bpf_map_lookup_elem(&server_stats, &zero);
+	if (!set || !load || !stats || skb->pkt_type != PACKET_HOST ||
+	    parse(skb, &packet) != PARSED || !service_exists(packet.ip->daddr, packet.tcp->dest))
+		return TC_ACT_UNSPEC;
+
+	stats->request_packets++;
+	is_new = meter_request(load, &packet, set->meter_mask);
+	peer_heard(set, &packet, is_new);
+	return TC_ACT_UNSPEC;
+}
+
+/* What becomes of the report that this packet might bear; the best of what each balancer needs. */
+static __always_inline enum skip report(struct __sk_buff *skb, const struct packet *packet,
+					const struct server_settings *set, struct metrics *load,
+					struct server_stats *stats, int is_repeated_syn_ack)
+{
+	__u64 now = bpf_ktime_get_ns();
+	enum skip skip = SKIP_NOT_DUE;
+	__u32 i;
+
+	for (i = 0; i < BALANCERS_MAX && i < set->peer_count; i++) {
+		struct peer *peer = peer_get(i);
+
+		if (!peer)
+			break;
+		skip = report_due(peer, set, load, stats, now);
+		if (skip != SKIP_STAMPED)
+			continue;
+		skip = may_bear(skb, packet, set, peer, is_repeated_syn_ack, now);
+		if (skip != SKIP_STAMPED)
+			return skip;
+		skip = stamp(skb, packet, peer, load, set, now);
+		if (skip == SKIP_STAMPED && stats->tokens >= REPORT_TOKENS)
+			stats->tokens -= REPORT_TOKENS;
+		return skip;
+	}
+	return skip;
+}
+
+/* Each response packet earns its share of a report; a GSO packet is as many as it will be cut into. */
+static __always_inline void count_response(struct server_stats *stats,
+					   const struct server_settings *set, __u32 segments,
+					   __u32 length)
+{
+	segments = segments ? segments : 1;
+	stats->response_packets += segments;
+	stats->response_bytes += length;
+	stats->tokens += (__s64)segments * set->max_share;
+	if (stats->tokens > TOKENS_MAX)
+		stats->tokens = TOKENS_MAX;
+}
+
+static __always_inline void count_skip(enum skip skip)
+{
+	__u32 index = skip;
+	__u64 *count = bpf_map_lookup_elem(&skips, &index);
+
+	if (count)
+		(*count)++;
+}
+
+SEC("tc")
+int server_egress(struct __sk_buff *skb)
+{
+	struct server_settings *set;
+	struct server_stats *stats;
+	struct metrics *load;
+	struct packet packet;
+	__u32 zero = 0;
+	int repeated;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	stats = bpf_map_lookup_elem(&server_stats, &zero);
+	if (!set || !load || !stats || parse(skb, &packet) != PARSED ||
+	    !service_exists(packet.ip->saddr, packet.tcp->source))
+		return TC_ACT_UNSPEC;
+
+	repeated = meter_response(load, &packet, set->meter_mask);
+	count_response(stats, set, skb->gso_segs, packet.length);
+	if (set->peer_count)
+		count_skip(report(skb, &packet, set, load, stats, repeated));
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(server_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	cpu_switch(next->pid == 0);
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel's programs and user space both see: limits, the values of the maps, and the
+ * names of everything that can happen to a packet. No logic.
+ */
+#ifndef PLIMSOLL_SHARED_H
+#define PLIMSOLL_SHARED_H
+
+#include <linux/types.h>
+
+#define SERVICES_MAX 4096
+#define SERVERS_MAX 4096 /* index 0 of `loads` is never a server */
+#define BACKENDS_MAX 16384 /* pairs of service and server */
+#define BACKEND_NONE 0 /* index 0 of `backends` is never a backend */
+#define RING_SIZE_MAX 65537
+#define CHOICES_MAX 8
+#define BALANCERS_MAX 16 /* that one server reports to */
+
+/*
+ * Everything that can become of a packet at the balancer, once each: the name for machines, the
+ * action the kernel is told, and the sentence for people.
+ */
+#define VERDICTS(X)                                                                                \
+	X(NONE, "none", PASS, "not decided")                                                       \
+	X(NOT_OURS, "not-ours", PASS, "neither to a service nor a report: left to the host")       \
+	X(FORWARDED, "forwarded", SEND, "sent on to its backend")                                  \
+	X(REPORT_TAKEN, "report-taken", SEND, "report believed, taken out, packet sent to client") \
+	X(REPORT_OLD, "report-old", SEND,                                                          \
+	  "report not newer than the last: not believed, taken out, packet sent to client")        \
+	X(REPORT_RESOLVING, "report-resolving", PASS,                                              \
+	  "report taken out; the host finds the client's next hop and sends the packet")           \
+	X(MALFORMED, "malformed", DROP, "header cut short or with lengths that lie")               \
+	X(FRAGMENT, "fragment", DROP, "fragment to a service: its ports are unknown")              \
+	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")         \
+	X(NO_NEIGHBOUR, "no-neighbour", DROP, "the backend's MAC address is not known")            \
+	X(REPORT_MALFORMED, "report-malformed", DROP, "report with a wrong version or length")     \
+	X(REPORT_UNKNOWN_SERVER, "report-unknown-server", DROP,                                    \
+	  "report from a server not in config")                                                    \
+	X(REPORT_WRONG_SOURCE, "report-wrong-source", DROP,                                        \
+	  "report whose packet does not come from that server's MAC address")                      \
+	X(REPORT_UNKEYED, "report-unkeyed", DROP,                                                  \
+	  "report without a tag where a key is configured")                                        \
+	X(REPORT_WRONG_TAG, "report-wrong-tag", DROP, "report whose tag does not fit the key")     \
+	X(REPORT_NO_ROUTE, "report-no-route", DROP, "no route from here to the report's client")   \
+	X(REPORT_NO_ROOM, "report-no-room", DROP, "the kernel would not let the option be cut out")
+
+enum verdict {
+#define VERDICT_ENUM(symbol, name, action, sentence) VERDICT_##symbol,
+	VERDICTS(VERDICT_ENUM)
+#undef VERDICT_ENUM
+		VERDICT_COUNT
+};
+
+/* Why a response packet did not bear a report although it might have, at a server. */
+#define SKIPS(X)                                                                                   \
+	X(STAMPED, "stamped", "bore a report")                                                     \
+	X(NOT_DUE, "not-due", "the last report is too recent, or nothing has changed")             \
+	X(BUDGET, "budget", "the share of packets that may bear reports is used up")               \
+	X(SILENT_BALANCER, "silent-balancer", "nothing has come from that balancer for a while")   \
+	X(NO_NEIGHBOUR, "no-neighbour", "the balancer's MAC address is not known")                 \
+	X(SEGMENTED, "segmented", "will be cut into segments by the NIC")                          \
+	X(FRAGMENT, "fragment", "is a fragment")                                                   \
+	X(OPTIONS, "options", "has IP options already")                                            \
+	X(MTU, "mtu", "has no room for the option below the MTU")                                  \
+	X(RETRANSMISSION, "retransmission", "is a retransmission: goes the sure way")              \
+	X(NO_SOCKET, "no-socket", "belongs to no connection of this host any more")                \
+	X(PAYLOAD, "payload", "bears data; a packet without may come soon")                        \
+	X(FAILED, "failed", "the kernel would not make room for the option")
+
+enum skip {
+#define SKIP_ENUM(symbol, name, sentence) SKIP_##symbol,
+	SKIPS(SKIP_ENUM)
+#undef SKIP_ENUM
+		SKIP_COUNT
+};
+
+enum policy {
+	POLICY_POWER_OF_CHOICES,
+	POLICY_MAGLEV,
+};
+
+enum feedback {
+	FEEDBACK_NONE,
+	FEEDBACK_IN_BAND,
+};
+
+/* ------------------------------------------------------------------ balancer */
+
+#define INTERFACES_MAX 4
+
+struct interface {
+	__u32 ifindex; /* 0 = no more */
+	__u8 mac[6];
+	__u8 pad[2];
+};
+
+/* The one entry of `settings`. */
+struct settings {
+	__u64 hash_seed; /* the same on all balancers that share their flows */
+	__u64 report_key[2];
+	struct interface interfaces[INTERFACES_MAX];
+	__u32 flow_mask; /* buckets - 1 */
+	__u8 keyed;
+	__u8 pad[3];
+};
+
+/*
+ * Put in front of a packet that XDP leaves to the host, because the kernel has to find its next
+ * hop: the tc program behind XDP reads it there.
+ */
+struct resolve_note {
+	__u32 magic;
+	__u32 ifindex;
+};
+#define RESOLVE_MAGIC 0x504c494d /* "PLIM" */
+
+struct service_key {
+	__be32 address;
+	__be16 port; /* 0 for the entry of the VIP itself */
+	__u8 protocol; /* IPPROTO_* */
+	__u8 pad;
+};
+
+struct service {
+	__u32 id; /* index of its ring, from 1; 0 = only says that the address is a VIP */
+	__u32 ring_size; /* slots; 0 = no backend may take new flows */
+	__u64 stale_after_ns;
+	__u8 policy; /* enum policy */
+	__u8 feedback; /* enum feedback */
+	__u8 choices; /* 1..CHOICES_MAX */
+	__u8 pad[5];
+};
+
+/* A server in its part for one service. One cache line: all that forwarding needs. */
+struct backend {
+	__u32 service; /* id; 0 = unused */
+	__u32 server; /* index into `loads` */
+	__u32 cost; /* of one connection: COST_ONE / weight, fixed point */
+	__u32 ifindex; /* where it is reached; 0 = not known yet */
+	__u8 mac[6]; /* its own, or its next hop's */
+	__u8 source_mac[6]; /* the interface's */
+	__be32 address;
+	__u8 pad[32];
+} __attribute__((aligned(64)));
+
+#define COST_ONE (1 << 16) /* cost of a connection at weight 1 */
+#define WEIGHT_MAX 1000
+
+/* A machine that may report, by the id that its reports bear (network byte order). */
+struct server {
+	__u32 index; /* into `loads` */
+	__u8 mac[6]; /* where its packets must come from */
+	__u8 mac_known;
+	__u8 pad;
+};
+
+/*
+ * What is known of a server's load. Written by whichever CPU receives a report; words that
+ * belong together are written together, so that a reader never needs a lock.
+ */
+struct load {
+	__u16 in_flight;
+	__u16 utilisation;
+	__u16 latency; /* load_report_float */
+	__u16 accept_queue;
+	__u32 connections_seen; /* of ours, by the server, as of the last report */
+	__u32 sequence; /* of the last report */
+	__u64 received_ns; /* CLOCK_MONOTONIC; 0 = never */
+	__u32 connections_sent; /* by us; counts on */
+	__u32 connections_lost; /* sent - seen when nothing was under way: SYNs that never arrived */
+	__u64 window_start_ns;
+	__u32 window_lowest; /* of sent - seen since then */
+	__u32 window_reports;
+	__u32 reports; /* believed, ever */
+	__u8 flags; /* of the last report */
+	__u8 pad[3];
+} __attribute__((aligned(64)));
+
+/*
+ * The flow table: buckets of one cache line. A slot is one word, so that it is read and written
+ * whole: fingerprint (28 bits) | backend (20) | state (3) | tick of last packet (13).
+ */
+#define BUCKET_SLOTS 8
+struct bucket {
+	__u64 slot[BUCKET_SLOTS];
+} __attribute__((aligned(64)));
+
+#define FLOW_TICK_SHIFT 32 /* a tick is 2^32 ns, 4.3 s: 13 bits of them are 9.8 hours */
+#define FLOW_TICK_BITS 13
+#define FLOW_STATE_BITS 3
+#define FLOW_BACKEND_BITS 20
+#define FLOW_STATE_SHIFT FLOW_TICK_BITS
+#define FLOW_BACKEND_SHIFT (FLOW_STATE_SHIFT + FLOW_STATE_BITS)
+#define FLOW_FINGERPRINT_SHIFT (FLOW_BACKEND_SHIFT + FLOW_BACKEND_BITS)
+
+enum flow_state {
+	FLOW_FREE,
+	FLOW_OPENING, /* only SYNs so far */
+	FLOW_OPEN,
+	FLOW_CLOSING, /* the client has sent FIN or RST */
+};
+
+struct backend_stats {
+	__u64 packets;
+	__u64 bytes;
+	__u64 connections;
+};
+
+/* -------------------------------------------------------------------- server */
+
+#define METER_ENTRIES (1 << 18) /* requests being worked on at once, and handshakes */
+
+struct server_settings {
+	__u64 min_interval_ns; /* never two reports closer than this */
+	__u64 max_interval_ns; /* a report even if nothing has changed */
+	__u64 balancer_silence_ns; /* no detour to a balancer silent for this long */
+	__u64 report_key[2];
+	__u64 restarted_until_ns; /* reports bear flag R until then */
+	__u32 server_id; /* network byte order */
+	__u32 max_share; /* of response packets, 2^16 = all */
+	__u32 mtu;
+	__u32 meter_mask; /* buckets - 1 */
+	__u32 peer_count;
+	__u32 cpu_count;
+	__u8 keyed;
+	__u8 pad[7];
+};
+
+/* A balancer, and what this server has told it. */
+struct peer {
+	__u8 mac[6];
+	__u8 mac_known;
+	__u8 pad;
+	__u64 heard_ns; /* last packet from it */
+	__u64 reported_ns; /* last report to it */
+	__u32 sequence; /* of that */
+	__u32 connections_seen; /* new ones that it has sent here */
+	__u32 reported_seen; /* the same as that report had it */
+	__u32 reported_in_flight;
+	__u64 reports;
+	__u64 report_bytes; /* of the packets that bore them */
+} __attribute__((aligned(64)));
+
+/* This server's load, all its services together. */
+struct metrics {
+	__s64 in_flight;
+	__u64 requests; /* answered */
+	__u64 connections;
+	__u64 resets; /* connections the server refused or reset */
+	__u64 evicted; /* waiting requests that the meter table had no room for */
+	__u32 latency_us_x8; /* moving average, in 1/8 us */
+	__u32 utilisation; /* 65535 = all CPUs busy */
+	__u32 accept_queue; /* 65535 = full, of the service that last reported */
+	__u32 pad;
+	__u64 utilisation_ns; /* when it was last worked out */
+	__u64 busy_ns; /* sum over CPUs at that time */
+} __attribute__((aligned(64)));
+
+struct server_stats {
+	__u64 request_packets;
+	__u64 response_packets; /* as on the wire: a GSO packet counts its segments */
+	__u64 response_bytes;
+	__s64 tokens; /* budget of this CPU, 2^16 = one report */
+};
+
+struct cpu_time {
+	__u64 busy_ns;
+	__u64 since_ns; /* of the last switch */
+	__u32 idle; /* what runs since then is the idle task */
+	__u32 pad;
+};
+
+#endif

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The load: wrk on a client, a new connection for every request. Sourced, not run.
+
+# lab_wrk [--json] [KEY=VALUE...]: prints requests/s and the percentiles of the latency.
+lab_wrk() {
+	local client=c1 target=$LAB_VIP path=/10k duration=10 connections=64 threads=1 json=no
+	local argument output
+
+	require_lab 'lab wrk'
+	for argument in "$@"; do
+		case $argument in
+		--json) json=yes ;;
+		client=*) client=${argument#*=} ;;
+		target=*) target=${argument#*=} ;;
+		path=*) path=${argument#*=} path=/${path#/} ;;
+		duration=*) duration=${argument#*=} ;;
+		connections=*) connections=${argument#*=} ;;
+		threads=*) threads=${argument#*=} ;;
+		*) die "wrk: \"$argument\" is unknown; --json, client=, target=, path=, duration=, connections= and" \
+			'threads= are known' ;;
+		esac
+	done
+	require_machine "$client" c
+	[[ $target =~ ^[bsc][0-9]+$ ]] && require_machine "$target" && target=$(address "$target")
+	output=$(inside "$client" wrk -s "$ROOT/lab/wrk.lua" -t "$threads" -c "$connections" \
+		-d "$duration" --timeout 5 "http://$target$path" 2>&1) ||
+		die "wrk: $output"
+	if [ $json = yes ]; then
+		tail -n 1 <<<"$output"
+	else
+		tail -n 1 <<<"$output" | jq -r '"\(.requests_per_second) requests/s, latency in ms: " +
+			"p50 \(.p50_ms), p99 \(.p99_ms), p99.9 \(.p999_ms), max \(.max_ms); errors: \(.errors)"'
+	fi
+}

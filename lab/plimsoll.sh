@@ -1,0 +1,223 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Plimsoll on the machines of the lab: configurations, daemons. Sourced, not run.
+
+LAB_LISTEN=127.0.0.1:9570
+
+# lab_config [KEY=VALUE...]: balancer.yaml and server.yaml for every machine.
+lab_config() {
+	local policy=power-of-choices feedback=in-band choices='' stale_after='' weights='' servers=''
+	# shellcheck disable=SC2034 # read by name, in report_configuration()
+	local min_interval='' max_interval='' max_share=''
+	local balancers='' key=no argument machine
+
+	require_lab 'lab config'
+	servers=$(machines s | tr '\n' ' ')
+	balancers=$(machines b | tr '\n' ' ')
+	for argument in "$@"; do
+		case $argument in
+		policy=* | feedback=* | choices=* | stale_after=* | weights=* | min_interval=* | \
+			max_interval=* | max_share=* | key=*) declare "${argument?}" ;;
+		servers=*) servers=${argument#*=} servers=${servers//,/ } ;;
+		balancers=*) balancers=${argument#*=} balancers=${balancers//,/ } ;;
+		*) die "config: \"$argument\" is unknown; policy=, feedback=, choices=, stale_after=, weights=1,2," \
+			'servers=s1,s2, balancers=b1 (that agents report to; may be empty), min_interval=,' \
+			'max_interval=, max_share= and key=yes are known' ;;
+		esac
+	done
+	if [ "$key" = yes ]; then
+		make_key
+	fi
+	for machine in $(machines b); do
+		mkdir -p "$STATE/$machine"
+		balancer_configuration >"$STATE/$machine/balancer.yaml"
+	done
+	for machine in $(machines s); do
+		mkdir -p "$STATE/$machine"
+		server_configuration >"$STATE/$machine/server.yaml"
+	done
+}
+
+make_key() {
+	(umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' ' >"$STATE/report.key")
+}
+
+common_configuration() {
+	echo 'interfaces: [eth0]'
+	[ "$key" != yes ] || echo "report_key: $STATE/report.key"
+}
+
+balancer_configuration() {
+	common_configuration
+	cat <<-END
+		listen: $LAB_LISTEN
+		services:
+		  - name: web
+		    address: $LAB_VIP:80
+		    protocol: tcp
+		    policy: $policy
+		    signal: in-flight
+		    feedback: $feedback
+	END
+	[ -z "$choices" ] || echo "    choices: $choices"
+	[ -z "$stale_after" ] || echo "    stale_after: $stale_after"
+	echo '    backends:'
+	list_backends
+}
+
+# The weights in the servers' order; 1 where none is given.
+list_backends() {
+	local machine weight rest=$weights,
+
+	for machine in $servers; do
+		weight=${rest%%,*}
+		rest=${rest#*,}
+		echo "      - {address: $(address "$machine"), weight: ${weight:-1}, forward: l2}"
+	done
+}
+
+server_configuration() {
+	local machine list=''
+
+	for machine in $balancers; do
+		list+=${list:+, }$(address "$machine")
+	done
+	common_configuration
+	echo "balancers: [$list]"
+	report_configuration
+	cat <<-END
+		services:
+		  - address: $LAB_VIP:80
+		    protocol: tcp
+	END
+}
+
+report_configuration() {
+	local name list=''
+
+	for name in min_interval max_interval max_share; do
+		[ -z "${!name}" ] || list+=${list:+, }"$name: ${!name}"
+	done
+	[ -z "$list" ] || echo "report: {$list}"
+}
+
+# lab_start balancer|server|all|MACHINES...: starts the daemons and waits until they are ready.
+lab_start() {
+	local machine machines
+
+	require_lab 'lab start'
+	[ -x "$PLIMSOLL" ] || die "there is no $PLIMSOLL; \`make\` builds it"
+	machines=$(chosen_machines start "$@") || exit
+	for machine in $machines; do
+		[ -z "$(pid_of "$STATE/$machine/plimsoll.pid")" ] || die "Plimsoll runs on $machine already"
+		launch "$machine"
+	done
+	for machine in $machines; do
+		await_ready "$machine" || exit
+	done
+}
+
+# chosen_machines VERB [balancer|server|all] [MACHINES...]: one name a line.
+chosen_machines() {
+	local verb=$1 kinds=bs machine
+
+	shift
+	case ${1:-} in
+	balancer) kinds=b && shift ;;
+	server) kinds=s && shift ;;
+	all) shift ;;
+	'') die "$verb: say what: balancer, server, all, or machines such as b1 s2" ;;
+	esac
+	[ $# -gt 0 ] || machines "$kinds"
+	for machine in "$@"; do
+		require_machine "$machine" "$kinds"
+		echo "$machine"
+	done
+}
+
+role() {
+	case $1 in
+	b*) echo balancer ;;
+	s*) echo server ;;
+	esac
+}
+
+# A session of its own: a Ctrl-C at the terminal is for the lab, which then ends the daemons itself.
+launch() {
+	local machine=$1 directory=$STATE/$1 role
+
+	role=$(role "$machine")
+	[ -f "$directory/$role.yaml" ] || die "$machine has no $role.yaml yet; \`lab config\` writes it"
+	setsid ip netns exec "$(namespace "$machine")" "$PLIMSOLL" "$role" \
+		--config "$directory/$role.yaml" --instance "$(namespace "$machine")" \
+		</dev/null >"$directory/plimsoll.log" 2>&1 &
+	echo $! >"$directory/plimsoll.pid"
+}
+
+await_ready() {
+	local log=$STATE/$1/plimsoll.log
+
+	wait_until 10 ready_or_dead "$1"
+	grep -qw ready "$log" && return
+	cat "$log" >&2
+	die "Plimsoll on $1 did not become ready; above is what it said"
+}
+
+ready_or_dead() {
+	grep -qw ready "$STATE/$1/plimsoll.log" || [ -z "$(pid_of "$STATE/$1/plimsoll.pid")" ]
+}
+
+# lab_stop balancer|server|all|MACHINES...: SIGTERM, and waits for the end.
+lab_stop() {
+	local machines
+
+	require_lab 'lab stop'
+	machines=$(chosen_machines stop "$@") || exit
+	end_daemons TERM "$machines"
+}
+
+# lab_kill MACHINES...: SIGKILL: what the daemon would have taken back stays.
+lab_kill() {
+	local machines
+
+	require_lab 'lab kill'
+	machines=$(chosen_machines kill "$@") || exit
+	end_daemons KILL "$machines"
+}
+
+end_daemons() {
+	local machine pid
+
+	for machine in $2; do
+		pid=$(pid_of "$STATE/$machine/plimsoll.pid") && kill "-$1" "$pid"
+	done
+	for machine in $2; do
+		pid=$(pid_of "$STATE/$machine/plimsoll.pid") || continue
+		wait_until 10 process_gone "$pid" || die "Plimsoll on $machine (process $pid) does not end"
+		rm -f "$STATE/$machine/plimsoll.pid"
+	done
+}
+
+# lab_show MACHINE [OPTIONS...]: `plimsoll show` of that instance.
+lab_show() {
+	local machine=${1:-}
+
+	require_lab 'lab show'
+	require_machine "$machine" bs
+	shift
+	"$PLIMSOLL" show --instance "$(namespace "$machine")" "$@"
+}
+
+# What killed daemons have left outside of their namespaces.
+remove_instances() {
+	local directory
+
+	for directory in /run/plimsoll/"$LAB"-[bs]* /run/plimsoll/bpf/"$LAB"-[bs]*; do
+		[[ $directory =~ -[bs][0-9]+$ ]] && rm -rf "$directory"
+	done
+	if [ -d /run/plimsoll/bpf ] && [ -z "$(ls -A /run/plimsoll/bpf)" ]; then
+		umount /run/plimsoll/bpf 2>/dev/null
+		rmdir /run/plimsoll/bpf /run/plimsoll 2>/dev/null
+	fi
+	return 0
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* Where our filters stand in tc's list: any number does, but it must always be the same. */
+#define TC_PRIORITY 94
+#define TC_HANDLE 1
+
+static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char text[512];
+	size_t length;
+
+	(void)level;
+	vsnprintf(text, sizeof(text), format, arguments);
+	length = strlen(text);
+	if (length && text[length - 1] == '\n')
+		text[length - 1] = '\0';
+	log_debug("%s", text);
+	return 0;
+}
+
+void libbpf_quiet(void)
+{
+	libbpf_set_print(print_debug);
+}
+
+int pin_maps(struct bpf_object *object, const struct runtime *runtime)
+{
+	char path[PATH_MAX];
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, object)
+	{
+		/* Constants are part of the program, not of its state. */
+		if (bpf_map__is_internal(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", runtime->pins, bpf_map__name(map));
+		err = bpf_map__set_pin_path(map, path);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void tell_load_failure(const struct runtime *runtime, int err)
+{
+	if (err == -EPERM)
+		log_error(
+			"the kernel does not let us load BPF programs: run as root, or with CAP_BPF, "
+			"CAP_NET_ADMIN and CAP_PERFMON");
+	else if (err == -EINVAL)
+		log_error(
+			"cannot load the BPF programs: %s. If a predecessor with another layout left its "
+			"maps in %s, remove that directory (its flows are lost)",
+			strerror(-err), runtime->pins);
+	else
+		log_error("cannot load the BPF programs: %s; --verbose shows the verifier's words",
+			  strerror(-err));
+}
+
+void *map_view(const struct bpf_map *map, int protection)
+{
+	size_t size = (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
+	void *view = mmap(NULL, size, protection, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return view == MAP_FAILED ? NULL : view;
+}
+
+static void pin_path(const struct runtime *runtime, const char *name, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/%s", runtime->pins, name);
+}
+
+static int link_ifindex(struct bpf_link *link)
+{
+	struct bpf_link_info info = {0};
+	__u32 length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &length))
+		return -errno;
+	return (int)info.xdp.ifindex;
+}
+
+/* A predecessor's link, if it is still on that interface: an interface may have gone and come. */
+static struct bpf_link *link_reopen(const char *path, int ifindex)
+{
+	struct bpf_link *link = bpf_link__open(path);
+
+	if (libbpf_get_error(link))
+		return NULL;
+	if (link_ifindex(link) == ifindex)
+		return link;
+	bpf_link__destroy(link);
+	unlink(path);
+	return NULL;
+}
+
+static void tell_xdp_occupied(const char *interface, int ifindex)
+{
+	__u32 id = 0;
+
+	bpf_xdp_query_id(ifindex, 0, &id);
+	log_error(
+		"%s: another XDP program (id %u) is attached; `bpftool net` shows it. If it is a Plimsoll "
+		"instance, stop that; otherwise take the program off with "
+		"`ip link set %s xdp off`",
+		interface, id, interface);
+}
+
+static int xdp_link_create(int program, int ifindex, bool *native)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+	int fd;
+
+	*native = true;
+	fd = bpf_link_create(program, ifindex, BPF_XDP, &options);
+	if (fd != -EOPNOTSUPP && fd != -EINVAL)
+		return fd;
+	*native = false;
+	options.flags = XDP_FLAGS_SKB_MODE;
+	return bpf_link_create(program, ifindex, BPF_XDP, &options);
+}
+
+static bool xdp_is_native(int ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, options);
+
+	return bpf_xdp_query(ifindex, 0, &options) || options.attach_mode != XDP_ATTACHED_SKB;
+}
+
+int attach_xdp(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+	       int ifindex, bool *native)
+{
+	char path[PATH_MAX], name[64];
+	struct bpf_link *link;
+	int fd, err;
+
+	snprintf(name, sizeof(name), "xdp-%s", interface);
+	pin_path(runtime, name, path);
+	link = link_reopen(path, ifindex);
+	if (link) {
+		err = bpf_link__update_program(link, program);
+		bpf_link__destroy(link); /* it stays: it is pinned */
+		*native = xdp_is_native(ifindex);
+		if (err)
+			log_error("%s: cannot replace the predecessor's program: %s", interface,
+				  strerror(-err));
+		return err;
+	}
+
+	fd = xdp_link_create(bpf_program__fd(program), ifindex, native);
+	if (fd == -EBUSY || fd == -EEXIST) {
+		tell_xdp_occupied(interface, ifindex);
+		return fd;
+	}
+	if (fd < 0) {
+		log_error("%s: cannot attach the XDP program: %s", interface, strerror(-fd));
+		return fd;
+	}
+	if (!*native)
+		log_warning(
+			"%s: the driver has no native XDP; generic XDP is used, at a fraction of "
+			"the speed",
+			interface);
+	err = bpf_obj_pin(fd, path) ? -errno : 0;
+	if (err)
+		log_error("%s: cannot pin the program: %s", path, strerror(-err));
+	close(fd);
+	return err;
+}
+
+static const char *direction_name(enum bpf_tc_attach_point direction)
+{
+	return direction == BPF_TC_INGRESS ? "ingress" : "egress";
+}
+
+/* "is ours" as a file that survives us. what: "clsact", "ingress" or "egress". */
+static void marker_path(const struct runtime *runtime, const char *interface, const char *what,
+			char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/tc-%s-%s", runtime->directory, interface, what);
+}
+
+static int marker_set(const struct runtime *runtime, const char *interface, const char *what)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	marker_path(runtime, interface, what, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static bool marker_exists(const struct runtime *runtime, const char *interface, const char *what)
+{
+	char path[PATH_MAX];
+
+	marker_path(runtime, interface, what, path);
+	return access(path, F_OK) == 0;
+}
+
+static int qdisc_create(const struct runtime *runtime, const char *interface,
+			struct bpf_tc_hook *hook)
+{
+	int err = bpf_tc_hook_create(hook);
+
+	if (err == -EEXIST)
+		return 0;
+	if (!err)
+		err = marker_set(runtime, interface, "clsact");
+	if (err)
+		log_error("%s: cannot add a clsact qdisc: %s", interface, strerror(-err));
+	return err;
+}
+
+/* A filter in our place that we did not put there is another instance's. */
+static int refuse_occupied(const struct runtime *runtime, const char *interface,
+			   const struct bpf_tc_hook *hook)
+{
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = TC_HANDLE, .priority = TC_PRIORITY);
+	const char *direction = direction_name(hook->attach_point);
+
+	if (marker_exists(runtime, interface, direction) || bpf_tc_query(hook, &options))
+		return 0;
+	log_error(
+		"%s: another instance's program (id %u) is attached to tc %s; stop that instance, or "
+		"remove a dead one's with `tc filter del dev %s %s pref %d`",
+		interface, options.prog_id, direction, interface, direction, TC_PRIORITY);
+	return -EBUSY;
+}
+
+int attach_tc(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+	      int ifindex, enum bpf_tc_attach_point direction)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = TC_HANDLE, .priority = TC_PRIORITY,
+		    .prog_fd = bpf_program__fd(program), .flags = BPF_TC_F_REPLACE);
+	int err;
+
+	err = qdisc_create(runtime, interface, &hook);
+	if (err)
+		return err;
+	hook.attach_point = direction;
+	err = refuse_occupied(runtime, interface, &hook);
+	if (err)
+		return err;
+	err = bpf_tc_attach(&hook, &options);
+	if (!err)
+		err = marker_set(runtime, interface, direction_name(direction));
+	if (err)
+		log_error("%s: cannot attach to tc %s: %s", interface, direction_name(direction),
+			  strerror(-err));
+	return err;
+}
+
+static void filter_detach(const struct runtime *runtime, const char *interface, int ifindex,
+			  enum bpf_tc_attach_point direction)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = direction);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = TC_HANDLE, .priority = TC_PRIORITY);
+	char path[PATH_MAX];
+	int err;
+
+	if (!marker_exists(runtime, interface, direction_name(direction)))
+		return;
+	err = bpf_tc_detach(&hook, &options);
+	if (err && err != -ENOENT && err != -ENODEV && err != -EINVAL)
+		log_warning("%s: cannot take the program off tc %s: %s", interface,
+			    direction_name(direction), strerror(-err));
+	marker_path(runtime, interface, direction_name(direction), path);
+	unlink(path);
+}
+
+void detach_tc(const struct runtime *runtime, const char *interface, int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	char path[PATH_MAX];
+
+	filter_detach(runtime, interface, ifindex, BPF_TC_INGRESS);
+	filter_detach(runtime, interface, ifindex, BPF_TC_EGRESS);
+	if (!marker_exists(runtime, interface, "clsact"))
+		return;
+	bpf_tc_hook_destroy(&hook);
+	marker_path(runtime, interface, "clsact", path);
+	unlink(path);
+}
+
+int attach_tracing(const struct runtime *runtime, struct bpf_program *program, const char *name)
+{
+	struct bpf_link *link;
+	char path[PATH_MAX];
+	int err;
+
+	pin_path(runtime, name, path);
+	link = bpf_program__attach(program);
+	err = (int)libbpf_get_error(link);
+	if (err) {
+		log_error("cannot attach the program %s: %s", name, strerror(-err));
+		return err;
+	}
+	unlink(path); /* a predecessor's link goes with its pin */
+	err = bpf_link__pin(link, path);
+	if (err)
+		log_error("%s: cannot pin the program: %s", path, strerror(-err));
+	bpf_link__destroy(link);
+	return err;
+}
+
+int percpu_sum(int map, uint32_t key, uint64_t *sum, size_t words)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *values;
+	int err = 0;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc((size_t)cpus * words, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(map, &key, values)) {
+		err = -errno;
+		goto out;
+	}
+	memset(sum, 0, words * sizeof(*sum));
+	for (size_t i = 0; i < (size_t)cpus * words; i++)
+		sum[i % words] += values[i];
+out:
+	free(values);
+	return err;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Putting BPF programs onto interfaces so that they stay when the daemon dies, and taking them off
+ * again. A link is pinned and outlives us; a tc filter does so by itself, and a marker file in the
+ * instance's directory says that it is ours.
+ */
+#ifndef PLIMSOLL_ATTACH_H
+#define PLIMSOLL_ATTACH_H
+
+#include <bpf/libbpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime.h"
+
+/* libbpf's messages become debug messages of ours: what matters is told in our words. */
+void libbpf_quiet(void);
+
+/* Every map of the object is pinned under its name, or the one pinned there is used again. */
+int pin_maps(struct bpf_object *object, const struct runtime *runtime);
+
+/* Says why a skeleton could not be loaded. */
+void tell_load_failure(const struct runtime *runtime, int err);
+
+/* All of an array map (BPF_F_MMAPABLE) as memory; protection as for mmap(). NULL if it cannot. */
+void *map_view(const struct bpf_map *map, int protection);
+
+/*
+ * Attaches, or replaces a predecessor's program atomically. Native mode if the driver has it,
+ * otherwise generic, with a warning; *native tells. Says what went wrong; 0 or -errno.
+ */
+int attach_xdp(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+	       int ifindex, bool *native);
+
+/* Likewise for tc; direction is BPF_TC_INGRESS or BPF_TC_EGRESS. */
+int attach_tc(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+	      int ifindex, enum bpf_tc_attach_point direction);
+
+/* Takes our tc filters off, and the qdisc if it was us who put it there. */
+void detach_tc(const struct runtime *runtime, const char *interface, int ifindex);
+
+/* Attaches a tracing program and pins its link in place of a predecessor's. */
+int attach_tracing(const struct runtime *runtime, struct bpf_program *program, const char *name);
+
+/* Sums a value of `words` 64-bit counters over all CPUs. 0 or -errno. */
+int percpu_sum(int map, uint32_t key, uint64_t *sum, size_t words);
+
+#endif

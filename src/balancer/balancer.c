@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The balancer's daemon. It prepares the data path, keeps the backends' MAC addresses current and
+ * tells how things are; no packet waits for it. In the order of a life: load, prepare the host,
+ * watch the backends, serve, attach, be ready once every backend has answered or had the time to.
+ */
+#include "balancer/balancer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "balancer/dataplane.h"
+#include "balancer/status.h"
+#include "daemon.h"
+#include "log.h"
+
+/* How long an answer to ARP is waited for before the others are served without. */
+#define READY_PATIENCE_MS 3000
+
+struct balancer {
+	struct daemon daemon;
+	struct dataplane dataplane;
+	struct status *status;
+	struct event *sampling, *patience;
+};
+
+static size_t count_backends(const struct balancer *balancer, size_t *resolved)
+{
+	const struct dataplane *dataplane = &balancer->dataplane;
+	size_t count = 0;
+
+	*resolved = 0;
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
+			count++;
+			*resolved += dataplane->services[i].members[j].neighbour.resolved;
+		}
+	}
+	return count;
+}
+
+static void tell_ready(struct balancer *balancer)
+{
+	const struct dataplane *dataplane = &balancer->dataplane;
+	const struct attached_interface *first = &dataplane->interfaces[0];
+	size_t resolved, count = count_backends(balancer, &resolved);
+
+	daemon_ready(
+		&balancer->daemon, "%zu service%s, %zu of %zu backends reachable, %s XDP on %s%s",
+		dataplane->config->service_count, dataplane->config->service_count == 1 ? "" : "s",
+		resolved, count, first->native ? "native" : "generic", first->name,
+		dataplane->interface_count > 1 ? " and others" : "");
+}
+
+static bool has_member(const struct balanced_service *service, struct in_addr address)
+{
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		if (service->members[i].config->address.s_addr == address.s_addr)
+			return true;
+	return false;
+}
+
+static void tell_neighbour(const struct neighbour *neighbour)
+{
+	char address[INET_ADDRSTRLEN], mac[MAC_TEXT_MAX];
+
+	address_format(neighbour->address, address);
+	if (neighbour->resolved)
+		log_notice("backend %s is at %s", address, mac_format(neighbour->mac, mac));
+	else
+		log_warning("backend %s does not answer ARP: new connections go to the others",
+			    address);
+}
+
+static void backend_moved(const struct neighbour *neighbour, void *context)
+{
+	struct balancer *balancer = context;
+	struct dataplane *dataplane = &balancer->dataplane;
+	size_t resolved;
+
+	if (!dataplane_set_neighbour(dataplane, neighbour))
+		return;
+	tell_neighbour(neighbour);
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		if (has_member(&dataplane->services[i], neighbour->address))
+			dataplane_build_ring(dataplane, &dataplane->services[i]);
+	if (balancer->sampling && count_backends(balancer, &resolved) == resolved)
+		tell_ready(balancer);
+}
+
+static int prepare_host(struct balancer *balancer)
+{
+	const struct config *config = balancer->daemon.config;
+	struct host *host = balancer->daemon.host;
+	int err;
+
+	for (size_t i = 0; i < config->service_count; i++) {
+		err = host_add_address(host, "lo", config->services[i].address.address);
+		if (err)
+			return err;
+	}
+	/* The kernel's FIB look-up in XDP, by which reports' packets find their client, wants it. */
+	for (size_t i = 0; i < config->interface_count; i++) {
+		err = host_set_sysctl(host, config->interfaces[i], "forwarding", 1);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int watch_backends(struct balancer *balancer)
+{
+	const struct config *config = balancer->daemon.config;
+	int err;
+
+	err = daemon_watch_neighbours(&balancer->daemon, backend_moved, balancer);
+	for (size_t i = 0; !err && i < config->service_count; i++)
+		for (size_t j = 0; !err && j < config->services[i].backend_count; j++)
+			err = neighbours_watch(balancer->daemon.neighbours,
+					       config->services[i].backends[j].address);
+	return err;
+}
+
+static void sample(evutil_socket_t fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	status_sample(context);
+}
+
+static void patience_over(evutil_socket_t fd, short events, void *context)
+{
+	struct balancer *balancer = context;
+	const struct dataplane *dataplane = &balancer->dataplane;
+	char text[INET_ADDRSTRLEN];
+
+	(void)fd;
+	(void)events;
+	event_del(balancer->patience);
+	if (balancer->daemon.ready)
+		return;
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
+			const struct member *member = &dataplane->services[i].members[j];
+
+			if (!member->neighbour.resolved)
+				log_warning(
+					"%s: backend %s does not answer ARP; it is asked again each "
+					"second",
+					dataplane->services[i].config->name,
+					address_format(member->config->address, text));
+		}
+	}
+	tell_ready(balancer);
+}
+
+static int start_timers(struct balancer *balancer)
+{
+	struct daemon *daemon = &balancer->daemon;
+	size_t resolved;
+
+	balancer->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, balancer);
+	balancer->sampling =
+		daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, balancer->status);
+	if (!balancer->patience || !balancer->sampling)
+		return -ENOMEM;
+	if (count_backends(balancer, &resolved) == resolved)
+		tell_ready(balancer);
+	return 0;
+}
+
+static int start(struct balancer *balancer)
+{
+	struct daemon *daemon = &balancer->daemon;
+	int err;
+
+	err = dataplane_load(&balancer->dataplane, daemon->config, &daemon->runtime);
+	if (!err)
+		err = prepare_host(balancer);
+	if (!err)
+		err = watch_backends(balancer);
+	if (err)
+		return err;
+	balancer->status = status_open(&balancer->dataplane);
+	if (!balancer->status)
+		return -ENOMEM;
+	err = daemon_serve(daemon, status_json, balancer->status);
+	if (!err)
+		err = dataplane_attach(&balancer->dataplane);
+	if (!err)
+		err = start_timers(balancer);
+	return err;
+}
+
+int balancer_command(int argc, char **argv)
+{
+	struct balancer balancer = {0};
+	bool take_back = true;
+	int err;
+
+	log_name(argv[0]);
+	err = daemon_open(&balancer.daemon, CONFIG_BALANCER, argc, argv);
+	if (err)
+		return err;
+	err = start(&balancer);
+	if (!err)
+		daemon_run(&balancer.daemon);
+	else
+		take_back = !balancer.daemon.inherited;
+
+	if (balancer.sampling)
+		event_free(balancer.sampling);
+	if (balancer.patience)
+		event_free(balancer.patience);
+	status_close(balancer.status);
+	if (take_back)
+		dataplane_detach(&balancer.dataplane);
+	dataplane_close(&balancer.dataplane);
+	daemon_close(&balancer.daemon, take_back);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

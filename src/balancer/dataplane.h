@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The balancer's half in the kernel, seen from user space: the BPF programs on the interfaces and
+ * the maps that tell them what to do. All of it is pinned and outlives the daemon; a successor of
+ * the same instance finds it there, and flows keep their backends.
+ */
+#ifndef PLIMSOLL_BALANCER_DATAPLANE_H
+#define PLIMSOLL_BALANCER_DATAPLANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "neighbour.h"
+#include "runtime.h"
+
+/* A backend of a service, as the daemon knows it. */
+struct member {
+	const struct backend_config *config;
+	uint32_t index; /* into the map `backends` */
+	uint32_t server; /* into the map `loads` */
+	struct neighbour neighbour;
+};
+
+struct balanced_service {
+	const struct service_config *config;
+	uint32_t id;
+	struct member *members; /* config->backend_count of them */
+};
+
+struct attached_interface {
+	char name[CONFIG_INTERFACE_MAX];
+	int ifindex;
+	bool native;
+};
+
+struct dataplane {
+	const struct config *config;
+	const struct runtime *runtime;
+	struct balancer_bpf *bpf;
+	struct attached_interface interfaces[INTERFACES_MAX];
+	size_t interface_count;
+	struct balanced_service *services; /* config->service_count of them */
+	const struct bucket *flows; /* the flow table, mapped for reading */
+	size_t flow_buckets;
+	const struct load *loads; /* likewise */
+	struct backend *backends; /* likewise, for writing too */
+};
+
+/*
+ * Loads the programs and fills the maps; nothing is attached yet. config and runtime must outlive
+ * the dataplane. Says what went wrong; 0 or -errno.
+ */
+int dataplane_load(struct dataplane *dataplane, const struct config *config,
+		   const struct runtime *runtime);
+
+/* Attaches the programs to the interfaces of the configuration. */
+int dataplane_attach(struct dataplane *dataplane);
+
+/* Takes over what is known of how a backend's address is reached. Returns how many backends changed. */
+size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbour *neighbour);
+
+/* Builds a service's ring anew out of the backends that can be reached. */
+int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service);
+
+/* The number of flows remembered now. Reads the whole table. */
+size_t dataplane_count_flows(const struct dataplane *dataplane);
+
+/* Takes the tc programs off. The rest goes with its pins: runtime_remove(). */
+void dataplane_detach(struct dataplane *dataplane);
+
+/* Frees what user space holds; the kernel's half stays. */
+void dataplane_close(struct dataplane *dataplane);
+
+#endif

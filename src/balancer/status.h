@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the balancer tells of itself: doc/api.md. */
+#ifndef PLIMSOLL_BALANCER_STATUS_H
+#define PLIMSOLL_BALANCER_STATUS_H
+
+#include <jansson.h>
+
+#include "balancer/dataplane.h"
+
+/* Rates and shares are those between the newest sample and the oldest kept. */
+#define STATUS_SAMPLE_INTERVAL_MS 100
+#define STATUS_SAMPLES 6
+
+struct status;
+
+/* The dataplane must outlive it. NULL if there is no memory. */
+struct status *status_open(const struct dataplane *dataplane);
+void status_close(struct status *status);
+
+/* To be called every STATUS_SAMPLE_INTERVAL_MS. */
+void status_sample(struct status *status);
+
+/* A new reference, or NULL. context: the struct status. */
+json_t *status_json(void *context);
+
+#endif

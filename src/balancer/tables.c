@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "balancer/tables.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "balancer.skel.h"
+#include "balancer/dataplane.h"
+#include "log.h"
+#include "ring.h"
+
+static struct service_key service_key(const struct service_config *config)
+{
+	return (struct service_key){
+		.address = config->address.address.s_addr,
+		.port = htons(config->address.port),
+		.protocol = config->protocol,
+	};
+}
+
+static bool service_id_used(struct dataplane *dataplane, uint32_t id)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	struct service_key key, *previous = NULL;
+	struct service service;
+
+	while (!bpf_map_get_next_key(map, previous, &key)) {
+		if (!bpf_map_lookup_elem(map, &key, &service) && service.id == id)
+			return true;
+		previous = &key;
+	}
+	return false;
+}
+
+static uint32_t service_id_find(struct dataplane *dataplane, const struct service_key *key)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	struct service service;
+
+	if (!bpf_map_lookup_elem(map, key, &service))
+		return service.id;
+	for (uint32_t id = 1; id <= SERVICES_MAX; id++)
+		if (!service_id_used(dataplane, id))
+			return id;
+	return 0;
+}
+
+/* The index that the server has in `loads`, or a new one; 0 if there is no more room. */
+static uint32_t server_index(struct dataplane *dataplane, struct in_addr address)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.servers);
+	uint32_t highest = 0, key, *previous = NULL;
+	struct server server = {0};
+
+	if (!bpf_map_lookup_elem(map, &address.s_addr, &server))
+		return server.index;
+	while (!bpf_map_get_next_key(map, previous, &key)) {
+		if (!bpf_map_lookup_elem(map, &key, &server) && server.index > highest)
+			highest = server.index;
+		previous = &key;
+	}
+	if (highest + 1 >= SERVERS_MAX)
+		return 0;
+	memset(&server, 0, sizeof(server));
+	server.index = highest + 1;
+	return bpf_map_update_elem(map, &address.s_addr, &server, BPF_ANY) ? 0 : server.index;
+}
+
+/* The index of that pair in `backends`, or a free one; 0 if there is none. */
+static uint32_t backend_index(struct dataplane *dataplane, uint32_t service, struct in_addr address)
+{
+	uint32_t unused = 0;
+
+	for (uint32_t i = 1; i < BACKENDS_MAX; i++) {
+		const struct backend *backend = &dataplane->backends[i];
+
+		if (backend->service == service && backend->address == address.s_addr)
+			return i;
+		if (!backend->service && !unused)
+			unused = i;
+	}
+	return unused;
+}
+
+static int fill_member(struct dataplane *dataplane, const struct balanced_service *service,
+		       struct member *member)
+{
+	const struct backend_config *config = member->config;
+	struct backend *backend;
+
+	member->neighbour.address = config->address;
+	member->server = server_index(dataplane, config->address);
+	member->index = backend_index(dataplane, service->id, config->address);
+	if (!member->server || !member->index) {
+		log_error("%s: no room for another backend: at most %d servers and %d backends are "
+			  "supported",
+			  service->config->name, SERVERS_MAX - 1, BACKENDS_MAX - 1);
+		return -ENOSPC;
+	}
+	backend = &dataplane->backends[member->index];
+	backend->service = service->id;
+	backend->server = member->server;
+	backend->address = config->address.s_addr;
+	backend->cost = COST_ONE / config->weight;
+	return 0;
+}
+
+static int write_service(struct dataplane *dataplane, const struct balanced_service *service,
+			 uint32_t ring_size)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	const struct service_config *config = service->config;
+	struct service_key key = service_key(config);
+	struct service value = {
+		.id = service->id,
+		.ring_size = ring_size,
+		.stale_after_ns = config->stale_after_ns,
+		.policy = config->policy,
+		.feedback = config->feedback,
+		.choices = (uint8_t)config->choices,
+	};
+
+	if (bpf_map_update_elem(map, &key, &value, BPF_ANY))
+		return -errno;
+	/* The VIP itself, for packets whose ports cannot be read. */
+	key.port = 0;
+	memset(&value, 0, sizeof(value));
+	return bpf_map_update_elem(map, &key, &value, BPF_ANY) ? -errno : 0;
+}
+
+static int fill_service(struct dataplane *dataplane, struct balanced_service *service)
+{
+	const struct service_config *config = service->config;
+	struct service_key key = service_key(config);
+	int err;
+
+	service->id = service_id_find(dataplane, &key);
+	if (!service->id) {
+		log_error("%s: at most %d services are supported", config->name, SERVICES_MAX);
+		return -ENOSPC;
+	}
+	service->members = calloc(config->backend_count, sizeof(*service->members));
+	if (!service->members)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->backend_count; i++) {
+		service->members[i].config = &config->backends[i];
+		err = fill_member(dataplane, service, &service->members[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static bool is_configured(const struct config *config, const struct service_key *key)
+{
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct service_key ours = service_key(&config->services[i]);
+
+		if (ours.address == key->address && ours.protocol == key->protocol &&
+		    (ours.port == key->port || !key->port))
+			return true;
+	}
+	return false;
+}
+
+/* Services that a predecessor served and the configuration no longer names. */
+static void remove_old_services(struct dataplane *dataplane)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	struct service_key key, next;
+	int more = !bpf_map_get_next_key(map, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(map, &key, &next);
+		if (!is_configured(dataplane->config, &key))
+			bpf_map_delete_elem(map, &key);
+	}
+}
+
+static bool is_member(const struct dataplane *dataplane, uint32_t index)
+{
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+			if (dataplane->services[i].members[j].index == index)
+				return true;
+	return false;
+}
+
+/* Likewise backends: their flows become unknown, and their indices free. */
+static void remove_old_backends(struct dataplane *dataplane)
+{
+	for (uint32_t i = 1; i < BACKENDS_MAX; i++)
+		if (dataplane->backends[i].service && !is_member(dataplane, i))
+			memset(&dataplane->backends[i], 0, sizeof(dataplane->backends[i]));
+}
+
+int tables_fill(struct dataplane *dataplane)
+{
+	const struct config *config = dataplane->config;
+	int err;
+
+	dataplane->services = calloc(config->service_count, sizeof(*dataplane->services));
+	if (!dataplane->services)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->service_count; i++) {
+		dataplane->services[i].config = &config->services[i];
+		err = fill_service(dataplane, &dataplane->services[i]);
+		if (err)
+			return err;
+	}
+	remove_old_services(dataplane);
+	remove_old_backends(dataplane);
+	return 0;
+}
+
+void tables_free(struct dataplane *dataplane)
+{
+	for (size_t i = 0; dataplane->services && i < dataplane->config->service_count; i++)
+		free(dataplane->services[i].members);
+	free(dataplane->services);
+	dataplane->services = NULL;
+}
+
+/* A new inner map with those slots, put in place of the service's old one at once. */
+static int ring_replace(struct dataplane *dataplane, uint32_t id, const uint32_t *slots,
+			uint32_t size)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	size_t bytes = size * sizeof(uint64_t);
+	uint64_t *view;
+	int fd, err = 0;
+
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", sizeof(uint32_t), sizeof(uint64_t), size,
+			    &options);
+	if (fd < 0)
+		return fd;
+	view = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (view == MAP_FAILED) {
+		err = -errno;
+		goto out;
+	}
+	for (uint32_t i = 0; i < size; i++)
+		view[i] = slots[i];
+	munmap(view, bytes);
+	if (bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.rings), &id, &fd, BPF_ANY))
+		err = -errno;
+out:
+	close(fd);
+	return err;
+}
+
+int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service)
+{
+	const struct service_config *config = service->config;
+	struct ring_member *members = calloc(config->backend_count, sizeof(*members));
+	uint32_t *slots = calloc(config->ring_size, sizeof(*slots));
+	size_t count = 0;
+	int err = -ENOMEM;
+
+	if (!members || !slots)
+		goto out;
+	for (size_t i = 0; i < config->backend_count; i++) {
+		const struct member *member = &service->members[i];
+
+		if (!member->neighbour.resolved)
+			continue;
+		members[count++] = (struct ring_member){
+			.id = member->index,
+			.identity = ntohl(member->config->address.s_addr),
+			.weight = member->config->weight,
+		};
+	}
+	err = count ? ring_build(members, count, slots, config->ring_size) : 0;
+	if (!err && count)
+		err = ring_replace(dataplane, service->id, slots, config->ring_size);
+	if (!err)
+		err = write_service(dataplane, service, count ? config->ring_size : 0);
+out:
+	if (err)
+		log_error("%s: cannot build the ring: %s", config->name, strerror(-err));
+	free(members);
+	free(slots);
+	return err;
+}
+
+static void server_set_mac(struct dataplane *dataplane, const struct neighbour *neighbour)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.servers);
+	uint32_t key = neighbour->address.s_addr;
+	struct server server;
+
+	if (bpf_map_lookup_elem(map, &key, &server))
+		return;
+	memcpy(server.mac, neighbour->mac, sizeof(server.mac));
+	server.mac_known = 1;
+	bpf_map_update_elem(map, &key, &server, BPF_ANY);
+}
+
+static void backend_set_mac(struct backend *backend, const struct neighbour *neighbour)
+{
+	struct link_info link;
+
+	if (link_get_by_index(neighbour->ifindex, &link))
+		return;
+	memcpy(backend->mac, neighbour->mac, sizeof(backend->mac));
+	memcpy(backend->source_mac, link.mac, sizeof(backend->source_mac));
+	/* Last, because the data path goes by it. */
+	__atomic_store_n(&backend->ifindex, (uint32_t)neighbour->ifindex, __ATOMIC_RELEASE);
+}
+
+size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbour *neighbour)
+{
+	size_t changed = 0;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		struct balanced_service *service = &dataplane->services[i];
+
+		for (size_t j = 0; j < service->config->backend_count; j++) {
+			struct member *member = &service->members[j];
+
+			if (member->config->address.s_addr != neighbour->address.s_addr)
+				continue;
+			member->neighbour = *neighbour;
+			/* What is lost keeps its old MAC address for the flows it has. */
+			if (neighbour->resolved)
+				backend_set_mac(&dataplane->backends[member->index], neighbour);
+			changed++;
+		}
+	}
+	if (changed && neighbour->resolved)
+		server_set_mac(dataplane, neighbour);
+	return changed;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime.h"
+
+#define TIMEOUT_SECONDS 5L /* a daemon answers within milliseconds */
+#define HTTP_OK 200
+
+/* One exchange. `text` belongs to `body`, and is whole after fclose(). */
+struct exchange {
+	CURL *curl;
+	FILE *body;
+	char *text;
+	size_t length;
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(int err, json_t **answer, const char *format,
+						      ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	*answer = json_pack("{s:o}", "error", json_vsprintf(format, arguments));
+	va_end(arguments);
+	return err;
+}
+
+static int fail_to_connect(int err, const char *socket_path, const char *instance, json_t **answer)
+{
+	char directory[PATH_MAX];
+	const char *slash = strrchr(socket_path, '/');
+
+	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - socket_path) : 0,
+		 socket_path);
+	if (err == ENOENT && access(directory, F_OK))
+		return fail(-ENOENT, answer, "there is no instance %s: %s does not exist", instance,
+			    directory);
+	if (err == EACCES)
+		return fail(-EACCES, answer, "may not talk to instance %s: %s is root's; use sudo",
+			    instance, socket_path);
+	if (err == ENOENT || err == ECONNREFUSED)
+		return fail(-ECONNREFUSED, answer,
+			    "the daemon of instance %s does not run; its data path, if pinned, "
+			    "goes on forwarding; start it again with \"plimsoll balancer\" or "
+			    "\"plimsoll server\" --config FILE --instance %s",
+			    instance, instance);
+	return fail(-err, answer, "cannot reach the daemon of instance %s on %s: %s", instance,
+		    socket_path, strerror(err));
+}
+
+static int fail_in_exchange(CURL *curl, CURLcode code, const char *socket_path,
+			    const char *instance, json_t **answer)
+{
+	long err = 0;
+
+	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &err);
+	if (code == CURLE_COULDNT_CONNECT && err)
+		return fail_to_connect((int)err, socket_path, instance, answer);
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return fail(-ETIMEDOUT, answer,
+			    "the daemon of instance %s has not answered for %ld s", instance,
+			    TIMEOUT_SECONDS);
+	return fail(-EIO, answer, "cannot talk to the daemon of instance %s on %s: %s", instance,
+		    socket_path, curl_easy_strerror(code));
+}
+
+static int exchange_open(struct exchange *exchange)
+{
+	/* Not even TLS: its tables would cost more than the whole exchange. */
+	if (curl_global_init(CURL_GLOBAL_NOTHING))
+		return -ENOMEM;
+	exchange->curl = curl_easy_init();
+	exchange->body = open_memstream(&exchange->text, &exchange->length);
+	return exchange->curl && exchange->body ? 0 : -ENOMEM;
+}
+
+static void exchange_close(struct exchange *exchange)
+{
+	if (exchange->body)
+		fclose(exchange->body);
+	free(exchange->text);
+	curl_easy_cleanup(exchange->curl);
+	curl_global_cleanup();
+}
+
+static CURLcode exchange_run(struct exchange *exchange, const char *socket_path, const char *path)
+{
+	char url[256];
+
+	snprintf(url, sizeof(url), "http://localhost%s", path);
+	curl_easy_setopt(exchange->curl, CURLOPT_URL, url);
+	curl_easy_setopt(exchange->curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
+	curl_easy_setopt(exchange->curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
+	curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT, TIMEOUT_SECONDS);
+	curl_easy_setopt(exchange->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, exchange->body);
+	return curl_easy_perform(exchange->curl);
+}
+
+/* What the daemon said, as JSON; an error of its own is handed on. */
+static int exchange_read(struct exchange *exchange, const char *instance, json_t **answer)
+{
+	long status = 0;
+
+	fflush(exchange->body);
+	curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
+	*answer = json_loadb(exchange->text, exchange->length, 0, NULL);
+	if (status == HTTP_OK && json_is_object(*answer))
+		return 0;
+	if (status != HTTP_OK && json_is_string(json_object_get(*answer, "error")))
+		return -EREMOTEIO;
+	json_decref(*answer);
+	if (status == HTTP_OK)
+		return fail(-EBADMSG, answer, "the daemon of instance %s answered no JSON object",
+			    instance);
+	return fail(-EREMOTEIO, answer, "the daemon of instance %s answered HTTP status %ld",
+		    instance, status);
+}
+
+int client_get_from(const char *socket_path, const char *instance, const char *path,
+		    json_t **answer)
+{
+	struct exchange exchange = {0};
+	CURLcode code;
+	int err;
+
+	*answer = NULL;
+	err = exchange_open(&exchange);
+	if (err)
+		goto out;
+	code = exchange_run(&exchange, socket_path, path);
+	if (code == CURLE_OK)
+		err = exchange_read(&exchange, instance, answer);
+	else
+		err = fail_in_exchange(exchange.curl, code, socket_path, instance, answer);
+out:
+	exchange_close(&exchange);
+	return err;
+}
+
+int client_get(const char *instance, const char *path, json_t **answer)
+{
+	char socket_path[PATH_MAX];
+
+	runtime_path(instance, "api.sock", socket_path, sizeof(socket_path));
+	return client_get_from(socket_path, instance, path, answer);
+}
+
+const char *client_error(const json_t *answer)
+{
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	return error ? error : "out of memory";
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Questions to a daemon, over the socket of its instance. */
+#ifndef PLIMSOLL_CLIENT_H
+#define PLIMSOLL_CLIENT_H
+
+#include <jansson.h>
+
+/*
+ * GETs path ("/api/v1/status"). *answer is a new reference in any case: what the daemon said, or
+ * {"error": "..."} in a sentence for people; NULL only for want of memory. Prints nothing.
+ * Returns 0; -ENOENT if there is no such instance, -ECONNREFUSED if its daemon does not run,
+ * -EACCES, -ETIMEDOUT, -EREMOTEIO if the daemon refused, -EBADMSG if it said what is no JSON; or
+ * another -errno.
+ */
+int client_get(const char *instance, const char *path, json_t **answer);
+
+/* The same by the path of the socket; the instance's name is for the messages only. */
+int client_get_from(const char *socket_path, const char *instance, const char *path,
+		    json_t **answer);
+
+/* The "error" of an answer, or a sentence that there is none. */
+const char *client_error(const json_t *answer);
+
+#endif

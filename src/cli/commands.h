@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The verbs that end at once: argv[0] is the verb, the return value the exit status. */
+#ifndef PLIMSOLL_COMMANDS_H
+#define PLIMSOLL_COMMANDS_H
+
+int show_command(int argc, char **argv);
+int check_config_command(int argc, char **argv);
+
+#endif

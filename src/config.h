@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * balancer.yaml and server.yaml: text to structures, with every mistake told by file, line, key,
+ * the bad text and what would be right. A file with one mistake gives no configuration at all.
+ */
+#ifndef PLIMSOLL_CONFIG_H
+#define PLIMSOLL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "address.h"
+#include "shared.h"
+
+#define CONFIG_NAME_MAX 64
+#define CONFIG_INTERFACE_MAX 16 /* IFNAMSIZ */
+
+enum config_role {
+	CONFIG_BALANCER,
+	CONFIG_SERVER,
+};
+
+struct backend_config {
+	struct in_addr address;
+	uint32_t weight; /* 1..WEIGHT_MAX; default 1 */
+	int line;
+};
+
+struct service_config {
+	char name[CONFIG_NAME_MAX]; /* default: its endpoint's text */
+	struct endpoint address;
+	uint8_t protocol; /* IPPROTO_TCP */
+	enum policy policy;
+	enum feedback feedback;
+	uint32_t choices; /* 1..CHOICES_MAX; default 4 */
+	uint64_t stale_after_ns; /* default 1 s */
+	uint32_t ring_size; /* a prime up to RING_SIZE_MAX; default 16381 */
+	struct backend_config *backends; /* none for a server */
+	size_t backend_count;
+	int line;
+};
+
+struct report_config {
+	uint64_t min_interval_ns; /* default 1 ms */
+	uint64_t max_interval_ns; /* default 100 ms */
+	double max_share; /* of the response packets, 0..0.1; default 0.05 */
+};
+
+struct config {
+	enum config_role role;
+	char (*interfaces)[CONFIG_INTERFACE_MAX];
+	size_t interface_count;
+	bool listening; /* listen: is there */
+	struct endpoint listen;
+	bool keyed; /* report_key: is there */
+	uint8_t report_key[16];
+	uint32_t flow_table_entries; /* balancer; a power of two, default 1048576 */
+	uint64_t hash_seed; /* balancer; 0 = random */
+	struct service_config *services;
+	size_t service_count;
+	struct in_addr *balancers; /* server */
+	size_t balancer_count;
+	struct report_config report; /* server */
+};
+
+/*
+ * Reads a file. On success *config is to be freed with config_free(). Otherwise *config is NULL,
+ * every mistake stands on `errors`, a line each, as
+ *   FILE:LINE: KEY: "BAD TEXT" is ...; expected ...
+ * Returns 0, -ENOENT and the like if the file cannot be read, or -EINVAL.
+ */
+int config_load(const char *path, enum config_role role, struct config **config, FILE *errors);
+void config_free(struct config *config);
+
+/* Which of the two a file is, by its keys (`balancers:` = a server's); -errno if neither. */
+int config_guess_role(const char *path, enum config_role *role, FILE *errors);
+
+/* Every key that a role's file may have: what it means, what is expected, its default. */
+void config_explain(enum config_role role, FILE *out);
+
+const char *policy_name(enum policy policy);
+const char *feedback_name(enum feedback feedback);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The values that are addresses, and what exactly is wrong with one that is not. */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "values.h"
+
+/* In the config an address is one machine's, or one service's. */
+static const char *not_unicast(struct in_addr address)
+{
+	uint32_t host = ntohl(address.s_addr);
+
+	if (host == INADDR_ANY)
+		return "is the unspecified address";
+	if (host == INADDR_BROADCAST)
+		return "is the broadcast address";
+	if (IN_MULTICAST(host))
+		return "is a multicast address";
+	if (host >> 24 == IN_LOOPBACKNET)
+		return "is a loopback address";
+	return host >> 24 ? NULL : "is not an address of a machine";
+}
+
+static bool is_ipv6(const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	return text[0] == '[' || (colon && strchr(colon + 1, ':'));
+}
+
+/* endpoint_parse() only says no; people want to know what to look at. */
+static const char *endpoint_complaint(const char *text)
+{
+	const char *colon = strchrnul(text, ':');
+	size_t length = (size_t)(colon - text);
+	char host[INET_ADDRSTRLEN] = "";
+	struct in_addr address;
+
+	if (is_ipv6(text))
+		return "is an IPv6 address, which is not supported yet";
+	if (length < sizeof(host))
+		memcpy(host, text, length);
+	if (address_parse(host, &address))
+		return "is not an IPv4 address with a port";
+	return *colon ? "has a port that is not one of 1 to 65535" : "has no port";
+}
+
+const char *parse_unicast(const struct field *field, const char *text, void *value)
+{
+	struct endpoint endpoint;
+	struct in_addr address;
+	const char *wrong;
+
+	(void)field;
+	if (is_ipv6(text))
+		return "is an IPv6 address, which is not supported yet";
+	if (!endpoint_parse(text, &endpoint))
+		return "has a port";
+	if (address_parse(text, &address))
+		return "is not an IPv4 address";
+	wrong = not_unicast(address);
+	if (!wrong)
+		*(struct in_addr *)value = address;
+	return wrong;
+}
+
+const char *parse_service_address(const struct field *field, const char *text, void *value)
+{
+	struct endpoint endpoint;
+	const char *wrong;
+
+	(void)field;
+	if (endpoint_parse(text, &endpoint))
+		return endpoint_complaint(text);
+	wrong = not_unicast(endpoint.address);
+	if (!wrong)
+		*(struct endpoint *)value = endpoint;
+	return wrong;
+}
+
+/* One's own, so loopback is fine, and so is 0.0.0.0: all that the host has. */
+const char *parse_listen(const struct field *field, const char *text, void *value)
+{
+	struct config *config = value;
+	struct endpoint endpoint;
+	uint32_t host;
+
+	(void)field;
+	if (endpoint_parse(text, &endpoint))
+		return endpoint_complaint(text);
+	host = ntohl(endpoint.address.s_addr);
+	if (IN_MULTICAST(host) || host == INADDR_BROADCAST)
+		return not_unicast(endpoint.address);
+	config->listen = endpoint;
+	config->listening = true;
+	return NULL;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A file's way: source.c makes YAML nodes of it; reader.c walks them along the rows of table.c,
+ * whose parsers (values.c, addresses.c, key_file.c) read the texts; check.c looks at the whole.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "reader.h"
+#include "source.h"
+#include "table.h"
+
+static const char *const role_names[] = {
+	[CONFIG_BALANCER] = "balancer",
+	[CONFIG_SERVER] = "server",
+};
+
+/* The first key in the mapping that no other role has, or NULL. */
+static yaml_node_t *find_key_of(struct config_source *source, const struct mapping *mapping,
+				enum config_role role, const yaml_node_t *node)
+{
+	const yaml_node_pair_t *pair;
+	const struct field *field;
+	yaml_node_t *key;
+
+	if (!node || node->type != YAML_MAPPING_NODE)
+		return NULL;
+	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+		key = yaml_document_get_node(&source->document, pair->key);
+		field = node_text(key) ? field_find(mapping, node_text(key)) : NULL;
+		if (field && field->roles == FOR(role))
+			return key;
+	}
+	return NULL;
+}
+
+/* The first key that gives a file away as a role's, at the top or in its first service. */
+static yaml_node_t *find_evidence(struct config_source *source, enum config_role role)
+{
+	yaml_node_t *services = source_value(source, source->root, "services");
+	yaml_node_t *key = find_key_of(source, &config_mapping, role, source->root);
+
+	return key ? key :
+		     find_key_of(source, &service_mapping, role, source_item(source, services, 0));
+}
+
+/* One sentence instead of a complaint about nearly every line. */
+static int refuse_other_role(struct config_source *source, enum config_role role)
+{
+	enum config_role other = role == CONFIG_SERVER ? CONFIG_BALANCER : CONFIG_SERVER;
+	yaml_node_t *key = find_evidence(source, other);
+
+	if (!key || find_evidence(source, role))
+		return 0;
+	source_mistake(source, node_line(key), node_text(key),
+		       "\"%s\" makes this a %s's configuration; expected a %s's", node_text(key),
+		       role_names[other], role_names[role]);
+	return -EINVAL;
+}
+
+static void name_services(struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->service_count; i++) {
+		struct service_config *service = &config->services[i];
+
+		if (!service->name[0] && service->address.port)
+			endpoint_format(&service->address, service->name);
+	}
+}
+
+static int read_config(struct config_source *source, struct config *config)
+{
+	int err = refuse_other_role(source, config->role);
+
+	if (err)
+		return err;
+	err = read_mapping(source, &config_mapping, config->role, source->root, config);
+	if (err)
+		return err;
+	name_services(config);
+	err = check_consistency(source, config);
+	if (err)
+		return err;
+	return source->mistakes ? -EINVAL : 0;
+}
+
+int config_load(const char *path, enum config_role role, struct config **config, FILE *errors)
+{
+	struct config_source source;
+	int err;
+
+	*config = NULL;
+	err = source_open(&source, path, errors);
+	if (err)
+		return err;
+	*config = calloc(1, sizeof(**config));
+	if (!*config) {
+		err = -ENOMEM;
+		goto out;
+	}
+	(*config)->role = role;
+	err = read_config(&source, *config);
+out:
+	if (err == -ENOMEM)
+		source_mistake(&source, 0, NULL, "cannot be read: out of memory");
+	if (err) {
+		config_free(*config);
+		*config = NULL;
+	}
+	source_close(&source);
+	return err;
+}
+
+void config_free(struct config *config)
+{
+	size_t i;
+
+	if (!config)
+		return;
+	for (i = 0; i < config->service_count; i++)
+		free(config->services[i].backends);
+	free(config->services);
+	free(config->balancers);
+	free(config->interfaces);
+	explicit_bzero(config->report_key, sizeof(config->report_key));
+	free(config);
+}
+
+int config_guess_role(const char *path, enum config_role *role, FILE *errors)
+{
+	struct config_source source;
+	int err = source_open(&source, path, errors);
+
+	if (err)
+		return err;
+	if (source_value(&source, source.root, "balancers")) {
+		*role = CONFIG_SERVER;
+	} else if (find_evidence(&source, CONFIG_BALANCER)) {
+		*role = CONFIG_BALANCER;
+	} else if (find_evidence(&source, CONFIG_SERVER)) {
+		*role = CONFIG_SERVER;
+	} else {
+		source_mistake(
+			&source, 1, NULL,
+			"is no configuration of ours; expected a server's, with "
+			"\"balancers:\", or a balancer's, whose services have \"backends:\"");
+		err = -EINVAL;
+	}
+	source_close(&source);
+	return err;
+}
+
+static const char *choice_name(const struct choice *choice, unsigned int value)
+{
+	for (; choice->name; choice++) {
+		if (!choice->planned && choice->value == value)
+			return choice->name;
+	}
+	return "unknown";
+}
+
+const char *policy_name(enum policy policy)
+{
+	return choice_name(policies, policy);
+}
+
+const char *feedback_name(enum feedback feedback)
+{
+	return choice_name(feedbacks, feedback);
+}

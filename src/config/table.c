@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "values.h"
+
+#define BOTH (FOR(CONFIG_BALANCER) | FOR(CONFIG_SERVER))
+#define BALANCER FOR(CONFIG_BALANCER)
+#define SERVER FOR(CONFIG_SERVER)
+
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number) TEXT_OF_(number)
+#define KEPT_IN(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define LIST_IN(type, member, counter)                                                        \
+	.list = true, .offset = offsetof(type, member), .size = sizeof(*((type *)0)->member), \
+	.count_offset = offsetof(type, counter)
+
+#define US 1000ULL
+#define MS (1000 * US)
+#define SECOND (1000 * MS)
+
+const struct choice policies[] = {
+	{"power-of-choices", POLICY_POWER_OF_CHOICES, false},
+	{"maglev", POLICY_MAGLEV, false},
+	{"least-loaded", 0, true},
+	{"prequal", 0, true},
+	{"weighted-random", 0, true},
+	{"round-robin", 0, true},
+	{"random", 0, true},
+	{0},
+};
+
+const struct choice feedbacks[] = {
+	{"in-band", FEEDBACK_IN_BAND, false},
+	{"none", FEEDBACK_NONE, false},
+	{"poll", 0, true},
+	{0},
+};
+
+static const struct choice protocols[] = {
+	{"tcp", IPPROTO_TCP, false},
+	{"udp", 0, true},
+	{0},
+};
+
+/* With one choice each there is nothing to keep yet. */
+static const struct choice signals[] = {
+	{"in-flight", 0, false},
+	{"utilisation", 0, true},
+	{"cpu", 0, true},
+	{"latency", 0, true},
+	{"accept-queue", 0, true},
+	{"application", 0, true},
+	{0},
+};
+
+static const struct choice forwards[] = {
+	{"l2", 0, false}, {"l3", 0, true}, {"ipip", 0, true}, {"ip6ip6", 0, true}, {0},
+};
+
+static const struct field backend_fields[] = {
+	{
+		.key = "address",
+		.roles = BALANCER,
+		.required = true,
+		.sentence = "The server's own IPv4 address, not the service's.",
+		.expected = "an IPv4 address of the server's own, such as 10.1.0.3",
+		.parse = parse_unicast,
+		KEPT_IN(struct backend_config, address),
+	},
+	{
+		.key = "weight",
+		.roles = BALANCER,
+		.sentence = "The server's capacity, relative to the other backends.",
+		.expected = "a whole number from 1 to " TEXT_OF(WEIGHT_MAX),
+		.fallback = "1",
+		.parse = parse_number,
+		.min = 1,
+		.max = WEIGHT_MAX,
+		KEPT_IN(struct backend_config, weight),
+	},
+	{
+		.key = "forward",
+		.roles = BALANCER,
+		.sentence = "How packets reach it: l2 writes its MAC address into them.",
+		.fallback = "l2",
+		.parse = parse_choice,
+		.choices = forwards,
+	},
+	{0},
+};
+_Static_assert(sizeof(backend_fields) / sizeof(backend_fields[0]) <= FIELDS_MAX,
+	       "FIELDS_MAX is too small");
+
+static const struct mapping backend_mapping = {"a backend", backend_fields};
+
+static const struct field service_fields[] = {
+	{
+		.key = "name",
+		.roles = BOTH,
+		.sentence = "What the service is called; if absent, its address.",
+		.expected = "up to 63 letters, digits and . _ - :",
+		.parse = parse_name,
+		KEPT_IN(struct service_config, name),
+	},
+	{
+		.key = "address",
+		.roles = BOTH,
+		.required = true,
+		.sentence = "The virtual IP address and port that clients connect to.",
+		.expected = "an IPv4 address and a port, such as 10.1.0.100:80",
+		.parse = parse_service_address,
+		KEPT_IN(struct service_config, address),
+	},
+	{
+		.key = "protocol",
+		.roles = BOTH,
+		.sentence = "The transport protocol.",
+		.fallback = "tcp",
+		.parse = parse_choice,
+		.choices = protocols,
+		KEPT_IN(struct service_config, protocol),
+	},
+	{
+		.key = "policy",
+		.roles = BALANCER,
+		.sentence = "How a backend is chosen: power-of-choices takes the least "
+			    "loaded of a few candidates, maglev hashes alone.",
+		.fallback = "power-of-choices",
+		.parse = parse_choice,
+		.choices = policies,
+		KEPT_IN(struct service_config, policy),
+	},
+	{
+		.key = "choices",
+		.roles = BALANCER,
+		.sentence = "How many candidates power-of-choices compares.",
+		.expected = "a whole number from 1 to " TEXT_OF(CHOICES_MAX),
+		.fallback = "4",
+		.parse = parse_number,
+		.min = 1,
+		.max = CHOICES_MAX,
+		KEPT_IN(struct service_config, choices),
+	},
+	{
+		.key = "signal",
+		.roles = BALANCER,
+		.sentence = "Which load is compared: in-flight counts unanswered requests.",
+		.fallback = "in-flight",
+		.parse = parse_choice,
+		.choices = signals,
+	},
+	{
+		.key = "feedback",
+		.roles = BALANCER,
+		.sentence = "How the load becomes known: in-band reads it off the servers' "
+			    "own packets, none does without.",
+		.fallback = "in-band",
+		.parse = parse_choice,
+		.choices = feedbacks,
+		KEPT_IN(struct service_config, feedback),
+	},
+	{
+		.key = "stale_after",
+		.roles = BALANCER,
+		.sentence = "A report older than this no longer counts.",
+		.expected = "a duration with its unit from 1ms to 3600s, such as 1s",
+		.fallback = "1s",
+		.parse = parse_duration,
+		.min = MS,
+		.max = 3600 * SECOND,
+		KEPT_IN(struct service_config, stale_after_ns),
+	},
+	{
+		.key = "ring_size",
+		.roles = BALANCER,
+		.sentence = "Slots of the service's Maglev ring; a hundred per backend "
+			    "or more make the shares exact.",
+		.expected = "a prime up to " TEXT_OF(
+			RING_SIZE_MAX) ", not below the number of backends; such as 16381",
+		.fallback = "16381",
+		.parse = parse_prime,
+		.min = 2,
+		.max = RING_SIZE_MAX,
+		KEPT_IN(struct service_config, ring_size),
+	},
+	{
+		.key = "backends",
+		.roles = BALANCER,
+		.required = true,
+		.sentence = "The servers that answer for the service.",
+		.expected = "a list of backends, such as - {address: 10.1.0.3, weight: 1}",
+		.mapping = &backend_mapping,
+		.max = BACKENDS_MAX - 1,
+		LIST_IN(struct service_config, backends, backend_count),
+		.line_offset = offsetof(struct backend_config, line),
+	},
+	{0},
+};
+_Static_assert(sizeof(service_fields) / sizeof(service_fields[0]) <= FIELDS_MAX,
+	       "FIELDS_MAX is too small");
+
+const struct mapping service_mapping = {"a service", service_fields};
+
+static const struct field report_fields[] = {
+	{
+		.key = "min_interval",
+		.roles = SERVER,
+		.sentence = "Two reports to a balancer are never closer than this.",
+		.expected = "a duration with its unit from 10us to 10s, such as 1ms",
+		.fallback = "1ms",
+		.parse = parse_duration,
+		.min = 10 * US,
+		.max = 10 * SECOND,
+		KEPT_IN(struct report_config, min_interval_ns),
+	},
+	{
+		.key = "max_interval",
+		.roles = SERVER,
+		.sentence = "After this long a report is due even if nothing has changed.",
+		.expected = "a duration with its unit from 10us to 60s, such as 100ms",
+		.fallback = "100ms",
+		.parse = parse_duration,
+		.min = 10 * US,
+		.max = 60 * SECOND,
+		KEPT_IN(struct report_config, max_interval_ns),
+	},
+	{
+		.key = "max_share",
+		.roles = SERVER,
+		.sentence = "At most this share of the response packets bears a report.",
+		.expected = "a percentage above 0% and up to 10%, such as 5%",
+		.fallback = "5%",
+		.parse = parse_share,
+		KEPT_IN(struct report_config, max_share),
+	},
+	{0},
+};
+_Static_assert(sizeof(report_fields) / sizeof(report_fields[0]) <= FIELDS_MAX,
+	       "FIELDS_MAX is too small");
+
+static const struct mapping report_mapping = {"the report settings", report_fields};
+
+static const struct field config_fields[] = {
+	{
+		.key = "interfaces",
+		.roles = BOTH,
+		.required = true,
+		.sentence = "The network interfaces that clients' packets arrive on.",
+		.expected = "a list of 1 to " TEXT_OF(INTERFACES_MAX) " interfaces, such as [eth0]",
+		.parse = parse_interface,
+		.max = INTERFACES_MAX,
+		LIST_IN(struct config, interfaces, interface_count),
+	},
+	{
+		.key = "listen",
+		.roles = BALANCER,
+		.sentence = "Where the read-only HTTP API listens; if absent, nowhere.",
+		.expected = "an IPv4 address and a port, such as 127.0.0.1:9570",
+		/* Sets `listening` too. */
+		.parse = parse_listen,
+	},
+	{
+		.key = "balancers",
+		.roles = SERVER,
+		.required = true,
+		.sentence = "The balancers that this server reports its load to.",
+		.expected = "a list of 1 to " TEXT_OF(
+			BALANCERS_MAX) " IPv4 addresses of balancers' own, such as [10.1.0.2]",
+		.parse = parse_unicast,
+		.max = BALANCERS_MAX,
+		LIST_IN(struct config, balancers, balancer_count),
+	},
+	{
+		.key = "report_key",
+		.roles = BOTH,
+		.sentence = "The file with the key that proves reports genuine; if absent, "
+			    "they bear no proof.",
+		.expected = "the absolute path of a file of mode 0600 with 32 hex digits",
+		/* Sets `keyed` too. */
+		.parse = parse_key_file,
+	},
+	{
+		.key = "flow_table_entries",
+		.roles = BALANCER,
+		.sentence = "How many connections are remembered at once (8 bytes each).",
+		.expected = "a power of two from 64 to 67108864",
+		.fallback = "1048576",
+		.parse = parse_power_of_two,
+		.min = 64,
+		.max = 67108864,
+		KEPT_IN(struct config, flow_table_entries),
+	},
+	{
+		.key = "hash_seed",
+		.roles = BALANCER,
+		.sentence = "Seed of the flows' hash, the same on balancers that share "
+			    "their flows; 0 draws a random one.",
+		.expected = "a whole number of 64 bits, such as 0x5eed",
+		.fallback = "0",
+		.parse = parse_seed,
+		.max = UINT64_MAX,
+		KEPT_IN(struct config, hash_seed),
+	},
+	{
+		.key = "report",
+		.roles = SERVER,
+		.sentence = "How often this server may report its load.",
+		.expected = "a mapping, such as {min_interval: 1ms, max_share: 5%}",
+		.mapping = &report_mapping,
+		KEPT_IN(struct config, report),
+	},
+	{
+		.key = "services",
+		.roles = BOTH,
+		.required = true,
+		.sentence = "The services, each a virtual IP address and port.",
+		.expected = "a list of services, such as - address: 10.1.0.100:80",
+		.mapping = &service_mapping,
+		/* Their ids start at 1. */
+		.max = SERVICES_MAX - 1,
+		LIST_IN(struct config, services, service_count),
+		.line_offset = offsetof(struct service_config, line),
+	},
+	{0},
+};
+_Static_assert(sizeof(config_fields) / sizeof(config_fields[0]) <= FIELDS_MAX,
+	       "FIELDS_MAX is too small");
+
+const struct mapping config_mapping = {"the configuration", config_fields};
+
+const struct field *field_find(const struct mapping *mapping, const char *key)
+{
+	const struct field *field;
+
+	for (field = mapping->fields; field->key; field++) {
+		if (!strcmp(field->key, key))
+			return field;
+	}
+	return NULL;
+}
+
+const char *field_expected(const struct field *field, char text[EXPECTED_MAX])
+{
+	const struct choice *choice;
+	size_t used = 0;
+
+	if (field->expected)
+		return field->expected;
+	text[0] = '\0';
+	for (choice = field->choices; choice->name && used < EXPECTED_MAX; choice++) {
+		if (!choice->planned)
+			used += (size_t)snprintf(text + used, EXPECTED_MAX - used, "%s%s",
+						 used ? " or " : "", choice->name);
+	}
+	return text;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "daemon.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define EXIT_USAGE 2
+#define NEIGHBOUR_REFRESH_MS 1000
+
+struct arguments {
+	const char *config;
+	const char *instance;
+};
+
+static int read_arguments(struct arguments *arguments, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"instance", required_argument, NULL, 'i'},
+		{"verbose", no_argument, NULL, 'v'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	optind = 1;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":c:i:v", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			arguments->config = optarg;
+			break;
+		case 'i':
+			arguments->instance = optarg;
+			break;
+		case 'v':
+			log_verbose();
+			break;
+		case ':':
+			log_error("%s needs a value", argv[optind - 1]);
+			return -EINVAL;
+		default:
+			log_error(
+				"unknown option \"%s\"; known are --config FILE, --instance NAME and "
+				"--verbose",
+				argv[optind - 1]);
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		log_error("unexpected argument \"%s\"", argv[optind]);
+		return -EINVAL;
+	}
+	if (!arguments->config) {
+		log_error("--config FILE is missing; it names the configuration file");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* A data path that goes on from a predecessor must survive our failure to follow it. */
+static bool has_predecessor(const struct runtime *runtime)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/settings", runtime->pins);
+	return access(path, F_OK) == 0;
+}
+
+static int open_host(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+	int err;
+
+	runtime_path(daemon->runtime.name, "journal", path, sizeof(path));
+	err = host_open(path, &daemon->host);
+	if (err)
+		log_error("%s: cannot open the journal of changes to this host: %s", path,
+			  strerror(-err));
+	return err;
+}
+
+static void end(evutil_socket_t signal, short events, void *context)
+{
+	struct daemon *daemon = context;
+
+	(void)events;
+	log_notice("%s: stopping", signal == SIGINT ? "interrupted" : "terminated");
+	sd_notify(0, "STOPPING=1");
+	event_base_loopbreak(daemon->base);
+}
+
+static int open_loop(struct daemon *daemon)
+{
+	signal(SIGPIPE, SIG_IGN);
+	daemon->base = event_base_new();
+	if (!daemon->base)
+		return -ENOMEM;
+	daemon->interrupt = evsignal_new(daemon->base, SIGINT, end, daemon);
+	daemon->terminate = evsignal_new(daemon->base, SIGTERM, end, daemon);
+	if (!daemon->interrupt || !daemon->terminate || event_add(daemon->interrupt, NULL) ||
+	    event_add(daemon->terminate, NULL))
+		return -ENOMEM;
+	return 0;
+}
+
+int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **argv)
+{
+	struct arguments arguments = {.instance = argv[0]};
+	int err;
+
+	memset(daemon, 0, sizeof(*daemon));
+	daemon->verb = argv[0];
+	daemon->runtime.lock = -1;
+	if (read_arguments(&arguments, argc, argv))
+		return EXIT_USAGE;
+	if (config_load(arguments.config, role, &daemon->config, stderr))
+		return EXIT_FAILURE;
+	err = runtime_open(&daemon->runtime, arguments.instance);
+	if (err) {
+		config_free(daemon->config);
+		return EXIT_FAILURE;
+	}
+	daemon->inherited = has_predecessor(&daemon->runtime);
+	if (!open_host(daemon) && !open_loop(daemon))
+		return 0;
+	daemon_close(daemon, !daemon->inherited);
+	return EXIT_FAILURE;
+}
+
+static void receive_neighbours(evutil_socket_t fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	neighbours_receive(context);
+}
+
+static void refresh_neighbours(evutil_socket_t fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	neighbours_refresh(context);
+}
+
+int daemon_watch_neighbours(struct daemon *daemon, neighbour_changed *changed, void *context)
+{
+	int err = neighbours_open(changed, context, &daemon->neighbours);
+
+	if (err) {
+		log_error("cannot follow the neighbours by netlink: %s", strerror(-err));
+		return err;
+	}
+	daemon->neighbour_readable =
+		event_new(daemon->base, neighbours_fd(daemon->neighbours), EV_READ | EV_PERSIST,
+			  receive_neighbours, daemon->neighbours);
+	daemon->neighbour_timer =
+		daemon_every(daemon, NEIGHBOUR_REFRESH_MS, refresh_neighbours, daemon->neighbours);
+	if (!daemon->neighbour_readable || !daemon->neighbour_timer ||
+	    event_add(daemon->neighbour_readable, NULL))
+		return -ENOMEM;
+	return 0;
+}
+
+int daemon_serve(struct daemon *daemon, api_status *status, void *context)
+{
+	const struct config *config = daemon->config;
+	char path[PATH_MAX];
+
+	runtime_path(daemon->runtime.name, "api.sock", path, sizeof(path));
+	return api_open(daemon->base, path, config->listening ? &config->listen : NULL, status,
+			context, &daemon->api);
+}
+
+struct event *daemon_every(struct daemon *daemon, unsigned int milliseconds, event_callback_fn call,
+			   void *context)
+{
+	struct timeval interval = {
+		.tv_sec = milliseconds / 1000,
+		.tv_usec = milliseconds % 1000 * 1000,
+	};
+	struct event *event = event_new(daemon->base, -1, EV_PERSIST, call, context);
+
+	if (event && event_add(event, &interval)) {
+		event_free(event);
+		return NULL;
+	}
+	return event;
+}
+
+void daemon_ready(struct daemon *daemon, const char *format, ...)
+{
+	char text[256];
+	va_list arguments;
+
+	if (daemon->ready)
+		return;
+	daemon->ready = true;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_notice("ready: %s", text);
+	sd_notifyf(0, "READY=1\nSTATUS=%s", text);
+}
+
+void daemon_run(struct daemon *daemon)
+{
+	event_base_dispatch(daemon->base);
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+void daemon_close(struct daemon *daemon, bool take_back)
+{
+	api_close(daemon->api);
+	free_event(daemon->neighbour_readable);
+	free_event(daemon->neighbour_timer);
+	if (daemon->neighbours)
+		neighbours_close(daemon->neighbours);
+	free_event(daemon->interrupt);
+	free_event(daemon->terminate);
+	if (daemon->base)
+		event_base_free(daemon->base);
+	if (daemon->host && take_back)
+		host_restore(daemon->host);
+	host_close(daemon->host);
+	if (take_back)
+		runtime_remove(&daemon->runtime);
+	runtime_close(&daemon->runtime);
+	config_free(daemon->config);
+	if (!take_back)
+		log_notice("the data path of instance \"%s\" goes on without a daemon",
+			   daemon->runtime.name);
+}

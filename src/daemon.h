@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the two daemons have in common: arguments, configuration, runtime directory, event loop, neighbours,
+ * host settings, readiness and an orderly end. One thread; libevent's loop runs everything.
+ */
+#ifndef PLIMSOLL_DAEMON_H
+#define PLIMSOLL_DAEMON_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+
+#include "api.h"
+#include "config.h"
+#include "host.h"
+#include "neighbour.h"
+#include "runtime.h"
+
+struct daemon {
+	const char *verb;
+	struct config *config;
+	struct runtime runtime;
+	bool inherited; /* a predecessor's data path is in place */
+	struct host *host;
+	struct event_base *base;
+	struct event *interrupt, *terminate;
+	struct neighbours *neighbours;
+	struct event *neighbour_readable, *neighbour_timer;
+	struct api *api;
+	bool ready;
+};
+
+/*
+ * Reads the arguments and the configuration, takes the instance and opens the loop. Says what is
+ * wrong. Returns 0, or the exit status with which to end.
+ */
+int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **argv);
+
+/* Follows the neighbours; changed is called as neighbour.h says. 0 or -errno. */
+int daemon_watch_neighbours(struct daemon *daemon, neighbour_changed *changed, void *context);
+
+/* Serves GET /api/v1/status on the instance's socket, and on listen: where it is configured. */
+int daemon_serve(struct daemon *daemon, api_status *status, void *context);
+
+/* A timer of the loop, freed by the caller. NULL if there is no memory. */
+struct event *daemon_every(struct daemon *daemon, unsigned int milliseconds, event_callback_fn call,
+			   void *context);
+
+/* Tells systemd and whoever reads the log that traffic flows. */
+void daemon_ready(struct daemon *daemon, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Until a signal ends it. */
+void daemon_run(struct daemon *daemon);
+
+/*
+ * Closes everything. take_back: undo what was done to the host and remove the instance's pins and
+ * files; otherwise they stay for a successor.
+ */
+void daemon_close(struct daemon *daemon, bool take_back);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Each change says what was there before and what we put there, so that taking back is a walk
+ * through the journal from its end: where the host shows what we put, put back what was before;
+ * where it shows something else, somebody else has been there, and it is theirs. A predecessor's
+ * changes are just the earlier part of the same walk.
+ */
+#include "host.h"
+#include "address.h"
+#include "journal.h"
+#include "log.h"
+#include "neighbour.h"
+#include "netlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* "/proc/sys/net/ipv4/conf/INTERFACE/KEY" */
+#define SYSCTL_PATH_MAX 96
+/* A dump of addresses that changed meanwhile is repeated, but not for ever. */
+#define DUMP_ATTEMPTS 5
+
+struct host {
+	struct journal *journal;
+};
+
+int host_open(const char *journal_path, struct host **result)
+{
+	struct host *host = calloc(1, sizeof(*host));
+	int rc;
+
+	if (!host)
+		return -ENOMEM;
+	rc = journal_open(journal_path, &host->journal);
+	if (rc)
+		free(host);
+	else
+		*result = host;
+	return rc;
+}
+
+void host_close(struct host *host)
+{
+	if (!host)
+		return;
+	journal_close(host->journal);
+	free(host);
+}
+
+/* A part of a path and a word of the journal: nothing that would lead elsewhere, or be two. */
+static bool name_valid(const char *name, size_t size)
+{
+	return *name && strlen(name) < size && strcmp(name, ".") && strcmp(name, "..") &&
+	       !strpbrk(name, "/ \t\n\v\f\r");
+}
+
+static int sysctl_open(const char *interface, const char *key, int flags)
+{
+	char path[SYSCTL_PATH_MAX];
+	int file;
+
+	if (!name_valid(interface, IFNAMSIZ) || !name_valid(key, sizeof(((struct change *)0)->key)))
+		return -EINVAL;
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", interface, key);
+	file = open(path, flags | O_CLOEXEC);
+	return file < 0 ? -errno : file;
+}
+
+int host_get_sysctl(const char *interface, const char *key)
+{
+	char text[16];
+	ssize_t length;
+	int file;
+
+	file = sysctl_open(interface, key, O_RDONLY);
+	if (file < 0)
+		return file;
+	length = read(file, text, sizeof(text) - 1);
+	if (length < 0)
+		length = -errno;
+	close(file);
+	if (length < 0)
+		return (int)length;
+	text[length] = '\0';
+	return atoi(text);
+}
+
+static int sysctl_write(const char *interface, const char *key, int value)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%d\n", value);
+	int file;
+	int rc = 0;
+
+	file = sysctl_open(interface, key, O_WRONLY);
+	if (file < 0)
+		return file;
+	if (write(file, text, length) != length)
+		rc = -errno;
+	close(file);
+	return rc;
+}
+
+static const char *sysctl_cause(int rc)
+{
+	if (rc == -EINVAL)
+		return "no valid name of an interface or setting, or no valid value";
+	if (rc == -ENOENT)
+		return "this host has no such interface or setting";
+	return strerror(-rc);
+}
+
+/*
+ * Whether the journal's last word on the setting is this very change already: a predecessor was
+ * killed before it could make it, or the interface has been made anew since.
+ */
+static bool journalled(const struct host *host, const struct change *change)
+{
+	const struct change *known = journal_last(host->journal);
+
+	for (; known; known = known->earlier) {
+		if (known->kind != change->kind || strcmp(known->interface, change->interface))
+			continue;
+		if (change->kind == CHANGE_ADDRESS) {
+			if (known->address.s_addr == change->address.s_addr)
+				return true;
+		} else if (!strcmp(known->key, change->key)) {
+			return known->before == change->before && known->after == change->after;
+		}
+	}
+	return false;
+}
+
+static int sysctl_change(struct host *host, const struct change *change)
+{
+	bool known = journalled(host, change);
+	int rc;
+
+	rc = known ? 0 : journal_add(host->journal, change);
+	if (rc)
+		return rc;
+	rc = sysctl_write(change->interface, change->key, change->after);
+	if (!rc)
+		return 0;
+	if (!known)
+		journal_drop_last(host->journal);
+	log_error("cannot set net.ipv4.conf.%s.%s from %d to %d: %s", change->interface,
+		  change->key, change->before, change->after, sysctl_cause(rc));
+	return rc;
+}
+
+int host_set_sysctl(struct host *host, const char *interface, const char *key, int value)
+{
+	struct change change = {.kind = CHANGE_SYSCTL, .after = value};
+
+	change.before = host_get_sysctl(interface, key);
+	if (change.before < 0) {
+		log_error("cannot read net.ipv4.conf.%s.%s: %s", interface, key,
+			  sysctl_cause(change.before));
+		return change.before;
+	}
+	if (change.before == value)
+		return 0;
+	snprintf(change.interface, sizeof(change.interface), "%s", interface);
+	snprintf(change.key, sizeof(change.key), "%s", key);
+	return sysctl_change(host, &change);
+}
+
+struct address_search {
+	struct in_addr address;
+	bool found;
+};
+
+static int address_read(const struct nlmsghdr *message, void *context)
+{
+	struct address_search *search = context;
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each (attribute, message, sizeof(struct ifaddrmsg)) {
+		if (mnl_attr_get_type(attribute) == IFA_LOCAL &&
+		    mnl_attr_get_u32(attribute) == search->address.s_addr)
+			search->found = true;
+	}
+	return MNL_CB_OK;
+}
+
+/* 1 if any interface has the address, 0 if none, or -errno. */
+static int address_present(struct in_addr address)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct address_search search = {.address = address};
+	struct nlmsghdr *request;
+	struct ifaddrmsg *header;
+	int attempt;
+	int rc = -EINTR;
+
+	for (attempt = 0; rc == -EINTR && attempt < DUMP_ATTEMPTS; attempt++) {
+		request = netlink_begin(buffer, RTM_GETADDR, NLM_F_DUMP);
+		header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+		header->ifa_family = AF_INET;
+		rc = netlink_ask_once(request, address_read, &search);
+	}
+	return rc ? rc : search.found;
+}
+
+static int address_order(uint16_t type, uint16_t flags, const struct change *change)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *request = netlink_begin(buffer, type, flags);
+	struct ifaddrmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+	struct link_info link;
+	int rc;
+
+	rc = link_get(change->interface, &link);
+	if (rc)
+		return rc;
+	header->ifa_family = AF_INET;
+	header->ifa_prefixlen = 32;
+	header->ifa_index = link.index;
+	mnl_attr_put_u32(request, IFA_LOCAL, change->address.s_addr);
+	mnl_attr_put_u32(request, IFA_ADDRESS, change->address.s_addr);
+	return netlink_ask_once(request, NULL, NULL);
+}
+
+static int address_change(struct host *host, const struct change *change)
+{
+	bool known = journalled(host, change);
+	int rc;
+
+	rc = known ? 0 : journal_add(host->journal, change);
+	if (rc)
+		return rc;
+	rc = address_order(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, change);
+	if (rc && !known)
+		journal_drop_last(host->journal);
+	/* Somebody was faster: then it is theirs. */
+	return rc == -EEXIST ? 0 : rc;
+}
+
+int host_add_address(struct host *host, const char *interface, struct in_addr address)
+{
+	struct change change = {.kind = CHANGE_ADDRESS, .address = address};
+	char text[INET_ADDRSTRLEN];
+	int rc = -ENODEV;
+
+	if (!name_valid(interface, IFNAMSIZ))
+		goto out;
+	rc = address_present(address);
+	if (rc < 0)
+		goto out;
+	if (rc)
+		return 0;
+	snprintf(change.interface, sizeof(change.interface), "%s", interface);
+	rc = address_change(host, &change);
+out:
+	if (rc)
+		log_error("cannot add %s/32 to interface %s: %s", address_format(address, text),
+			  interface, strerror(-rc));
+	return rc;
+}
+
+static int sysctl_restore(const struct change *change)
+{
+	int now = host_get_sysctl(change->interface, change->key);
+	int rc;
+
+	/* Gone, with its interface, or back already. */
+	if (now == -ENOENT || now == change->before)
+		return 0;
+	if (now >= 0 && now != change->after) {
+		log_notice("net.ipv4.conf.%s.%s is %d now and stays: somebody else has changed it "
+			   "from our %d (before: %d)",
+			   change->interface, change->key, now, change->after, change->before);
+		return 0;
+	}
+	rc = now < 0 ? now : sysctl_write(change->interface, change->key, change->before);
+	if (rc)
+		log_error("cannot set net.ipv4.conf.%s.%s back to %d: %s", change->interface,
+			  change->key, change->before, sysctl_cause(rc));
+	return rc;
+}
+
+static int address_restore(const struct change *change)
+{
+	char text[INET_ADDRSTRLEN];
+	int rc;
+
+	rc = address_order(RTM_DELADDR, 0, change);
+	if (!rc || rc == -ENODEV || rc == -EADDRNOTAVAIL)
+		return 0;
+	log_error("cannot remove %s/32 from interface %s: %s",
+		  address_format(change->address, text), change->interface, strerror(-rc));
+	return rc;
+}
+
+int host_restore(struct host *host)
+{
+	const struct change *change = journal_last(host->journal);
+	int rc = 0;
+	int failed;
+
+	for (; change; change = change->earlier) {
+		failed = change->kind == CHANGE_SYSCTL ? sysctl_restore(change) :
+							 address_restore(change);
+		rc = rc ?: failed;
+	}
+	failed = journal_remove(host->journal);
+	return rc ?: failed;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What Plimsoll changes on its host, and takes back: sysctls and the VIP's address. Each change is
+ * written into a journal before it is made, so that what a killed predecessor left is known: the
+ * next start begins with the values that were there before anybody came.
+ */
+#ifndef PLIMSOLL_HOST_H
+#define PLIMSOLL_HOST_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+struct host;
+
+/*
+ * Opens the journal (a text file, created if missing). What it holds of a predecessor is kept:
+ * those changes are ours now, and host_restore() takes them back too. Returns 0 or -errno.
+ */
+int host_open(const char *journal_path, struct host **host);
+
+/* Closes without taking anything back: the journal stays. NULL is allowed. */
+void host_close(struct host *host);
+
+/* Takes every change back, the last one first, and removes the journal. Says what failed. */
+int host_restore(struct host *host);
+
+/*
+ * Sets /proc/sys/net/ipv4/conf/INTERFACE/KEY to value (INTERFACE may be "all"), if it has another.
+ * Returns 0 or -errno, having said why.
+ */
+int host_set_sysctl(struct host *host, const char *interface, const char *key, int value);
+
+/* Reads it. Returns the value or -errno. */
+int host_get_sysctl(const char *interface, const char *key);
+
+/* Adds address/32 to the interface, if it is not on the host yet (then nothing is journalled). */
+int host_add_address(struct host *host, const char *interface, struct in_addr address);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "neighbour.h"
+#include "netlink.h"
+
+#include <errno.h>
+#include <linux/if.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+static int link_read(const struct nlmsghdr *message, void *context)
+{
+	const struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
+	struct link_info *link = context;
+	const struct nlattr *attribute;
+
+	memset(link, 0, sizeof(*link));
+	link->index = header->ifi_index;
+	link->up = (header->ifi_flags & IFF_UP) && (header->ifi_flags & IFF_LOWER_UP);
+	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+		uint16_t type = mnl_attr_get_type(attribute);
+		uint16_t length = mnl_attr_get_payload_len(attribute);
+
+		/* A tunnel has an address of another length, or none: its MAC is zero. */
+		if (type == IFLA_ADDRESS && length == sizeof(link->mac))
+			memcpy(link->mac, mnl_attr_get_payload(attribute), length);
+		else if (type == IFLA_MTU && length == sizeof(uint32_t))
+			link->mtu = mnl_attr_get_u32(attribute);
+	}
+	return MNL_CB_OK;
+}
+
+static int link_ask(const char *name, int index, struct link_info *link)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *request = netlink_begin(buffer, RTM_GETLINK, 0);
+	struct ifinfomsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+
+	header->ifi_index = index;
+	if (name)
+		mnl_attr_put_strz(request, IFLA_IFNAME, name);
+	return netlink_ask_once(request, link_read, link);
+}
+
+int link_get(const char *name, struct link_info *link)
+{
+	if (!*name || strlen(name) >= IFNAMSIZ)
+		return -ENODEV;
+	return link_ask(name, 0, link);
+}
+
+int link_get_by_index(int index, struct link_info *link)
+{
+	if (index <= 0)
+		return -ENODEV;
+	return link_ask(NULL, index, link);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Links, routes and neighbours over rtnetlink (libmnl): which interface and MAC address lead to an
+ * IPv4 address, kept resolved and followed when it changes, so that no connection waits for ARP.
+ */
+#ifndef PLIMSOLL_NEIGHBOUR_H
+#define PLIMSOLL_NEIGHBOUR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct link_info {
+	int index;
+	uint8_t mac[6];
+	uint32_t mtu;
+	bool up; /* administratively, and with carrier */
+};
+
+/* Returns 0, or -ENODEV and the like. */
+int link_get(const char *name, struct link_info *link);
+int link_get_by_index(int index, struct link_info *link);
+
+struct neighbour {
+	struct in_addr address; /* as asked for */
+	struct in_addr next_hop; /* the address itself where it is on the link */
+	int ifindex; /* where the route leads; 0 = no route */
+	bool resolved; /* mac is valid */
+	uint8_t mac[6];
+};
+
+struct neighbours;
+
+/* Called for each watched address whose neighbour has become known, changed or been lost. */
+typedef void neighbour_changed(const struct neighbour *neighbour, void *context);
+
+/* Opens the sockets and subscribes to neighbour, link and route changes. Returns 0 or -errno. */
+int neighbours_open(neighbour_changed *changed, void *context, struct neighbours **neighbours);
+void neighbours_close(struct neighbours *neighbours);
+
+/* Watches an address: looks up its route and asks for its MAC. The callback tells, later too. */
+int neighbours_watch(struct neighbours *neighbours, struct in_addr address);
+void neighbours_forget(struct neighbours *neighbours, struct in_addr address);
+
+/* To be polled for reading; then neighbours_receive() takes all that has come. 0 or -errno. */
+int neighbours_fd(const struct neighbours *neighbours);
+int neighbours_receive(struct neighbours *neighbours);
+
+/*
+ * To be called about once a second: asks again for what is unresolved, and has the kernel verify
+ * what has gone stale.
+ */
+void neighbours_refresh(struct neighbours *neighbours);
+
+#endif

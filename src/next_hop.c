@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "next_hop.h"
+
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int route_read(const struct nlmsghdr *message, void *context)
+{
+	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
+	struct next_hop *hop = context;
+	const struct nlattr *attribute;
+
+	/* Not a way to another machine: our own address, a broadcast, a blackhole. */
+	if (header->rtm_type != RTN_UNICAST)
+		return MNL_CB_OK;
+	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+		switch (mnl_attr_get_type(attribute)) {
+		case RTA_OIF:
+			hop->ifindex = (int)mnl_attr_get_u32(attribute);
+			break;
+		case RTA_GATEWAY:
+			hop->address.s_addr = mnl_attr_get_u32(attribute);
+			break;
+		case RTA_VIA: /* an IPv6 gateway: its MAC is not in the IPv4 table */
+			hop->ifindex = 0;
+			return MNL_CB_OK;
+		}
+	}
+	return MNL_CB_OK;
+}
+
+int next_hop_look_up(struct mnl_socket *socket, struct in_addr destination, struct next_hop *hop)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *request = netlink_begin(buffer, RTM_GETROUTE, 0);
+	struct rtmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+	int rc;
+
+	header->rtm_family = AF_INET;
+	header->rtm_dst_len = 32;
+	mnl_attr_put_u32(request, RTA_DST, destination.s_addr);
+	hop->ifindex = 0;
+	hop->address = destination;
+	rc = netlink_ask(socket, request, route_read, hop);
+	if (!hop->ifindex)
+		hop->address.s_addr = 0;
+	switch (rc) {
+	case -ENETUNREACH:
+	case -EHOSTUNREACH: /* a route of type unreachable */
+	case -EACCES:	    /* prohibit */
+	case -EINVAL:	    /* blackhole */
+		return 0;
+	}
+	return rc;
+}
+
+static int entry_read(const struct nlmsghdr *message, void *context)
+{
+	const struct ndmsg *header = mnl_nlmsg_get_payload(message);
+	struct next_hop_entry *entry = context;
+	const struct nlattr *attribute;
+
+	entry->state = header->ndm_state;
+	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+		if (mnl_attr_get_type(attribute) == NDA_LLADDR &&
+		    mnl_attr_get_payload_len(attribute) == sizeof(entry->mac))
+			memcpy(entry->mac, mnl_attr_get_payload(attribute), sizeof(entry->mac));
+	}
+	return MNL_CB_OK;
+}
+
+static struct nlmsghdr *entry_begin(void *buffer, uint16_t type, uint16_t flags,
+				    const struct next_hop *hop, struct ndmsg **header)
+{
+	struct nlmsghdr *request = netlink_begin(buffer, type, flags);
+
+	*header = mnl_nlmsg_put_extra_header(request, sizeof(**header));
+	(*header)->ndm_family = AF_INET;
+	(*header)->ndm_ifindex = hop->ifindex;
+	mnl_attr_put_u32(request, NDA_DST, hop->address.s_addr);
+	return request;
+}
+
+int next_hop_entry(struct mnl_socket *socket, const struct next_hop *hop,
+		   struct next_hop_entry *entry)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *request;
+	struct ndmsg *header;
+	int rc;
+
+	memset(entry, 0, sizeof(*entry));
+	request = entry_begin(buffer, RTM_GETNEIGH, 0, hop, &header);
+	rc = netlink_ask(socket, request, entry_read, entry);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int entry_set(struct mnl_socket *socket, const struct next_hop *hop, uint16_t flags,
+		     uint8_t entry_flags, uint16_t state)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *request;
+	struct ndmsg *header;
+
+	request = entry_begin(buffer, RTM_NEWNEIGH, flags, hop, &header);
+	header->ndm_flags = entry_flags;
+	header->ndm_state = state;
+	return netlink_ask(socket, request, NULL, NULL);
+}
+
+int next_hop_resolve(struct mnl_socket *socket, const struct next_hop *hop)
+{
+	return entry_set(socket, hop, NLM_F_CREATE, NTF_USE, NUD_NONE);
+}
+
+int next_hop_probe(struct mnl_socket *socket, const struct next_hop *hop)
+{
+	return entry_set(socket, hop, 0, 0, NUD_PROBE);
+}
+
+int next_hop_search(struct mnl_socket *socket, const struct next_hop *hop)
+{
+	int rc = entry_set(socket, hop, 0, 0, NUD_NONE);
+
+	return rc ?: next_hop_resolve(socket, hop);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where an instance keeps what outlives a function call: /run/plimsoll/NAME/ for its lock, socket
+ * and journal, and a directory in a bpffs for its maps, programs and links.
+ *
+ * The bpffs is mounted on /run/plimsoll/bpf in a mount namespace that outlives ours (bpffs.h), and
+ * shows at the same path in our own.
+ */
+#ifndef PLIMSOLL_RUNTIME_H
+#define PLIMSOLL_RUNTIME_H
+
+#include <limits.h>
+#include <stddef.h>
+
+struct runtime {
+	char name[64];
+	char directory[PATH_MAX / 4]; /* /run/plimsoll/NAME */
+	char pins[PATH_MAX / 4]; /* a directory in the bpffs */
+	int lock;
+	int keeper; /* the mount namespace that keeps the bpffs; -1 if it is our own */
+};
+
+/*
+ * Makes the directories, mounts the bpffs if need be, takes the lock. Says what went wrong.
+ * Returns 0; -EBUSY if an instance of that name runs; -EINVAL for a name with other characters
+ * than letters, digits, '-', '_' and '.', or beginning with '.', or "bpf"; or another -errno.
+ */
+int runtime_open(struct runtime *runtime, const char *name);
+
+/* Leaves everything in place, for a successor. */
+void runtime_close(struct runtime *runtime);
+
+/* Removes pins, directories and, if nobody else uses it, the mount. */
+void runtime_remove(struct runtime *runtime);
+
+/* "/run/plimsoll/NAME/FILE" into path[size]. */
+void runtime_path(const char *name, const char *file, char *path, size_t size);
+
+/*
+ * The instance that a client means: the name given, or the only one there is, or "balancer" among
+ * several. Writes into name[size]; says what there is to choose from. Returns 0 or -errno.
+ */
+int runtime_find(const char *given, char *name, size_t size);
+
+#endif

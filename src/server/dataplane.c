@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "server/dataplane.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <endian.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "clock.h"
+#include "log.h"
+#include "server.skel.h"
+
+/*
+ * No detour to a balancer from which nothing has come for so long: a dead one must cost
+ * established connections nothing. With traffic, its clients' packets come far more often.
+ */
+#define BALANCER_SILENCE_NS 50000000ULL
+/* Reports say for so long that the counters began anew, so that a lost one does no harm. */
+#define RESTARTED_NS 1000000000ULL
+
+/* The address from which this host would speak to another: that by which a balancer's config knows it. */
+static struct in_addr source_towards(struct in_addr destination)
+{
+	struct sockaddr_in peer = {
+		.sin_family = AF_INET,
+		.sin_addr = destination,
+		.sin_port = htons(9),
+	};
+	struct sockaddr_in own = {0};
+	socklen_t length = sizeof(own);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return own.sin_addr;
+	/* Connecting a datagram socket sends nothing; it only looks up the route. */
+	if (connect(fd, (struct sockaddr *)&peer, sizeof(peer)) ||
+	    getsockname(fd, (struct sockaddr *)&own, &length))
+		own.sin_addr.s_addr = 0;
+	close(fd);
+	return own.sin_addr;
+}
+
+/* Without a balancer nobody asks for the id; the interface's first address will do. */
+static struct in_addr first_address(const char *interface)
+{
+	struct in_addr address = {0};
+	struct ifaddrs *list;
+
+	if (getifaddrs(&list))
+		return address;
+	for (struct ifaddrs *entry = list; entry && !address.s_addr; entry = entry->ifa_next)
+		if (entry->ifa_addr && entry->ifa_addr->sa_family == AF_INET &&
+		    !strcmp(entry->ifa_name, interface))
+			address = ((struct sockaddr_in *)entry->ifa_addr)->sin_addr;
+	freeifaddrs(list);
+	return address;
+}
+
+static int find_server_id(const struct config *config, uint32_t *id)
+{
+	struct in_addr own = config->balancer_count ? source_towards(config->balancers[0]) :
+						      first_address(config->interfaces[0]);
+	char text[INET_ADDRSTRLEN];
+
+	if (!own.s_addr) {
+		if (config->balancer_count)
+			log_error("balancers: \"%s\" cannot be reached: there is no route to it",
+				  address_format(config->balancers[0], text));
+		else
+			log_error("interfaces: \"%s\" has no IPv4 address", config->interfaces[0]);
+		return -ENETUNREACH;
+	}
+	*id = own.s_addr;
+	return 0;
+}
+
+static int write_settings(struct server_dataplane *dataplane)
+{
+	const struct config *config = dataplane->config;
+	int map = bpf_map__fd(dataplane->bpf->maps.settings);
+	struct server_settings settings = {
+		.min_interval_ns = config->report.min_interval_ns,
+		.max_interval_ns = config->report.max_interval_ns,
+		.balancer_silence_ns = BALANCER_SILENCE_NS,
+		.restarted_until_ns = now_ns() + RESTARTED_NS,
+		.max_share = (uint32_t)(config->report.max_share * (1 << 16)),
+		.meter_mask = METER_ENTRIES / BUCKET_SLOTS - 1,
+		.peer_count = (uint32_t)config->balancer_count,
+		.cpu_count = (uint32_t)libbpf_num_possible_cpus(),
+		.keyed = config->keyed,
+	};
+	struct link_info link;
+	uint32_t zero = 0;
+	int err;
+
+	err = link_get(config->interfaces[0], &link);
+	if (err) {
+		log_error("interfaces: \"%s\": %s; `ip link` lists those there are",
+			  config->interfaces[0], strerror(-err));
+		return err;
+	}
+	dataplane->ifindex = link.index;
+	settings.mtu = link.mtu;
+	/* The wire header's key: the bytes read as little-endian words. */
+	memcpy(settings.report_key, config->report_key, sizeof(settings.report_key));
+	settings.report_key[0] = le64toh(settings.report_key[0]);
+	settings.report_key[1] = le64toh(settings.report_key[1]);
+	err = find_server_id(config, &settings.server_id);
+	if (err)
+		return err;
+	return bpf_map_update_elem(map, &zero, &settings, BPF_ANY) ? -errno : 0;
+}
+
+static int write_services(struct server_dataplane *dataplane)
+{
+	const struct config *config = dataplane->config;
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	struct service_key key;
+	uint32_t nothing = 0;
+
+	/* What a predecessor served may differ: begin with none. */
+	while (!bpf_map_get_next_key(map, NULL, &key))
+		bpf_map_delete_elem(map, &key);
+	for (size_t i = 0; i < config->service_count; i++) {
+		key = (struct service_key){
+			.address = config->services[i].address.address.s_addr,
+			.port = htons(config->services[i].address.port),
+			.protocol = config->services[i].protocol,
+		};
+		if (bpf_map_update_elem(map, &key, &nothing, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Sequences begin at the wall clock in ms, so that a restart never looks old. */
+static int prepare_peers(struct server_dataplane *dataplane)
+{
+	const struct config *config = dataplane->config;
+
+	if (config->balancer_count > BALANCERS_MAX) {
+		log_error("balancers: %zu are named; at most %d are supported",
+			  config->balancer_count, BALANCERS_MAX);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < BALANCERS_MAX; i++) {
+		struct peer *peer = &dataplane->peers[i];
+
+		/* Whose place this was in a predecessor's list is not known. */
+		peer->mac_known = 0;
+		peer->sequence = (uint32_t)(clock_ns(CLOCK_REALTIME) / 1000000);
+	}
+	return 0;
+}
+
+static int load_programs(struct server_dataplane *dataplane)
+{
+	struct server_bpf *bpf;
+	int err;
+
+	libbpf_quiet();
+	bpf = server_bpf__open();
+	if (!bpf)
+		return -errno;
+	dataplane->bpf = bpf;
+	err = bpf_map__set_max_entries(bpf->maps.meter, METER_ENTRIES / BUCKET_SLOTS);
+	if (!err)
+		err = pin_maps(bpf->obj, dataplane->runtime);
+	if (!err)
+		err = server_bpf__load(bpf);
+	if (err) {
+		tell_load_failure(dataplane->runtime, err);
+		return err;
+	}
+	dataplane->metrics = map_view(bpf->maps.metrics, PROT_READ);
+	dataplane->peers = map_view(bpf->maps.peers, PROT_READ | PROT_WRITE);
+	return dataplane->metrics && dataplane->peers ? 0 : -ENOMEM;
+}
+
+int server_dataplane_load(struct server_dataplane *dataplane, const struct config *config,
+			  const struct runtime *runtime)
+{
+	int err;
+
+	memset(dataplane, 0, sizeof(*dataplane));
+	dataplane->config = config;
+	dataplane->runtime = runtime;
+	err = load_programs(dataplane);
+	if (!err)
+		err = prepare_peers(dataplane);
+	if (!err)
+		err = write_services(dataplane);
+	if (!err)
+		err = write_settings(dataplane);
+	return err;
+}
+
+int server_dataplane_attach(struct server_dataplane *dataplane)
+{
+	const char *interface = dataplane->config->interfaces[0];
+	struct server_bpf *bpf = dataplane->bpf;
+	int err;
+
+	err = attach_tracing(dataplane->runtime, bpf->progs.server_switch, "sched-switch");
+	if (!err)
+		err = attach_tc(dataplane->runtime, bpf->progs.server_ingress, interface,
+				dataplane->ifindex, BPF_TC_INGRESS);
+	if (!err)
+		err = attach_tc(dataplane->runtime, bpf->progs.server_egress, interface,
+				dataplane->ifindex, BPF_TC_EGRESS);
+	return err;
+}
+
+void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
+				    const struct neighbour *neighbour)
+{
+	for (size_t i = 0; i < dataplane->config->balancer_count; i++) {
+		struct peer *peer = &dataplane->peers[i];
+
+		if (dataplane->config->balancers[i].s_addr != neighbour->address.s_addr)
+			continue;
+		memcpy(peer->mac, neighbour->mac, sizeof(peer->mac));
+		/* Last, because the data path goes by it. */
+		__atomic_store_n(&peer->mac_known, neighbour->resolved, __ATOMIC_RELEASE);
+	}
+}
+
+void server_dataplane_detach(struct server_dataplane *dataplane)
+{
+	if (dataplane->ifindex)
+		detach_tc(dataplane->runtime, dataplane->config->interfaces[0], dataplane->ifindex);
+}
+
+void server_dataplane_close(struct server_dataplane *dataplane)
+{
+	if (dataplane->metrics)
+		munmap(dataplane->metrics, sizeof(struct metrics));
+	if (dataplane->peers)
+		munmap(dataplane->peers, BALANCERS_MAX * sizeof(struct peer));
+	server_bpf__destroy(dataplane->bpf);
+	memset(dataplane, 0, sizeof(*dataplane));
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The server's half in the kernel, seen from user space. Pinned like the balancer's: the meter and the
+ * reports go on when the daemon dies.
+ */
+#ifndef PLIMSOLL_SERVER_DATAPLANE_H
+#define PLIMSOLL_SERVER_DATAPLANE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "neighbour.h"
+#include "runtime.h"
+#include "shared.h"
+
+struct server_dataplane {
+	const struct config *config;
+	const struct runtime *runtime;
+	struct server_bpf *bpf;
+	int ifindex;
+	struct metrics *metrics; /* this host's load, as the kernel writes it */
+	struct peer *peers; /* one for each of config->balancers, in their order */
+};
+
+/* Loads the programs and fills the maps; nothing is attached yet. Says what went wrong; 0 or -errno. */
+int server_dataplane_load(struct server_dataplane *dataplane, const struct config *config,
+			  const struct runtime *runtime);
+
+int server_dataplane_attach(struct server_dataplane *dataplane);
+
+/* Takes over where a balancer is reached. */
+void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
+				    const struct neighbour *neighbour);
+
+/* Takes the programs off the interfaces. The rest goes with its pins. */
+void server_dataplane_detach(struct server_dataplane *dataplane);
+void server_dataplane_close(struct server_dataplane *dataplane);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The server's daemon. It makes the host answer for the VIPs without anybody's noticing on the
+ * link, keeps the balancers' MAC addresses current, and tells how things are; metering and
+ * reporting are the kernel's.
+ */
+#include "server/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "daemon.h"
+#include "log.h"
+#include "server/dataplane.h"
+#include "server/status.h"
+
+struct server_daemon {
+	struct daemon daemon;
+	struct server_dataplane dataplane;
+	struct server_status status;
+	struct event *patience;
+	size_t resolved;
+};
+
+/* How long an answer to ARP is waited for before balancers are served without. */
+#define READY_PATIENCE_MS 3000
+
+static void tell_ready(struct server_daemon *server)
+{
+	const struct config *config = server->daemon.config;
+
+	if (!config->balancer_count)
+		daemon_ready(&server->daemon,
+			     "%zu service%s metered on %s, no balancer to report to",
+			     config->service_count, config->service_count == 1 ? "" : "s",
+			     config->interfaces[0]);
+	else
+		daemon_ready(&server->daemon,
+			     "%zu service%s on %s, reports to %zu of %zu balancers",
+			     config->service_count, config->service_count == 1 ? "" : "s",
+			     config->interfaces[0], server->resolved, config->balancer_count);
+}
+
+static void count_resolved(struct server_daemon *server)
+{
+	server->resolved = 0;
+	for (size_t i = 0; i < server->daemon.config->balancer_count; i++)
+		server->resolved += server->dataplane.peers[i].mac_known;
+}
+
+static void balancer_moved(const struct neighbour *neighbour, void *context)
+{
+	struct server_daemon *server = context;
+	char address[INET_ADDRSTRLEN], mac[MAC_TEXT_MAX];
+
+	server_dataplane_set_neighbour(&server->dataplane, neighbour);
+	address_format(neighbour->address, address);
+	if (neighbour->resolved)
+		log_notice("balancer %s is at %s", address, mac_format(neighbour->mac, mac));
+	else
+		log_warning("balancer %s does not answer ARP: it gets no reports", address);
+	count_resolved(server);
+	if (server->patience && server->resolved == server->daemon.config->balancer_count)
+		tell_ready(server);
+}
+
+/*
+ * The VIP is everybody's address and nobody's: this host takes packets for it, but neither answers ARP
+ * requests for it nor names it in its own. With several ways to the client, strict reverse path
+ * filtering would drop its packets; loose (2) is the most that direct return allows.
+ */
+static int prepare_interface(struct host *host, const char *interface)
+{
+	int err;
+
+	err = host_set_sysctl(host, interface, "arp_ignore", 1);
+	if (!err)
+		err = host_set_sysctl(host, interface, "arp_announce", 2);
+	if (!err && (host_get_sysctl(interface, "rp_filter") == 1 ||
+		     (host_get_sysctl("all", "rp_filter") == 1 &&
+		      host_get_sysctl(interface, "rp_filter") != 2)))
+		err = host_set_sysctl(host, interface, "rp_filter", 2);
+	return err;
+}
+
+static int prepare_host(struct server_daemon *server)
+{
+	const struct config *config = server->daemon.config;
+	struct host *host = server->daemon.host;
+	int err;
+
+	/* ARP is silenced first, or the VIP would be answered for in between. */
+	for (size_t i = 0; i < config->interface_count; i++) {
+		err = prepare_interface(host, config->interfaces[i]);
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < config->service_count; i++) {
+		err = host_add_address(host, "lo", config->services[i].address.address);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void patience_over(evutil_socket_t fd, short events, void *context)
+{
+	struct server_daemon *server = context;
+
+	(void)fd;
+	(void)events;
+	event_del(server->patience);
+	tell_ready(server);
+}
+
+static int watch_balancers(struct server_daemon *server)
+{
+	const struct config *config = server->daemon.config;
+	int err;
+
+	err = daemon_watch_neighbours(&server->daemon, balancer_moved, server);
+	for (size_t i = 0; !err && i < config->balancer_count; i++)
+		err = neighbours_watch(server->daemon.neighbours, config->balancers[i]);
+	return err;
+}
+
+static int start(struct server_daemon *server)
+{
+	struct daemon *daemon = &server->daemon;
+	int err;
+
+	err = server_dataplane_load(&server->dataplane, daemon->config, &daemon->runtime);
+	if (!err)
+		err = prepare_host(server);
+	if (!err)
+		err = watch_balancers(server);
+	if (err)
+		return err;
+	server->status.dataplane = &server->dataplane;
+	server->status.started_ns = now_ns();
+	err = daemon_serve(daemon, server_status_json, &server->status);
+	if (!err)
+		err = server_dataplane_attach(&server->dataplane);
+	if (err)
+		return err;
+	server->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, server);
+	if (!server->patience)
+		return -ENOMEM;
+	count_resolved(server);
+	if (server->resolved == daemon->config->balancer_count)
+		tell_ready(server);
+	return 0;
+}
+
+int server_command(int argc, char **argv)
+{
+	struct server_daemon server = {0};
+	bool take_back = true;
+	int err;
+
+	log_name(argv[0]);
+	err = daemon_open(&server.daemon, CONFIG_SERVER, argc, argv);
+	if (err)
+		return err;
+	err = start(&server);
+	if (!err)
+		daemon_run(&server.daemon);
+	else
+		take_back = !server.daemon.inherited;
+
+	if (server.patience)
+		event_free(server.patience);
+	if (take_back)
+		server_dataplane_detach(&server.dataplane);
+	server_dataplane_close(&server.dataplane);
+	daemon_close(&server.daemon, take_back);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "balancer_world.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "balancer.skel.h"
+
+#define SERVICE_ID 2
+#define RING_SIZE 7
+#define BUCKETS 16
+#define FIRST_PORT 40000
+
+struct world world;
+
+/* The bytes 00 .. 0f, as the data path holds them. */
+const uint64_t world_key[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+
+static const char network[] =
+	"link set lo up\n"
+	"link add lan address " LAN_MAC " type veth peer name lan-peer\n"
+	"link add wan address " WAN_MAC " type veth peer name wan-peer\n"
+	"link add idle address 02:00:00:00:07:02 type veth peer name idle-peer\n"
+	"link set lan up\n"
+	"link set lan-peer up\n"
+	"link set wan up\n"
+	"link set wan-peer up\n"
+	"link set idle up\n"
+	"address add 10.1.0.2/24 dev lan\n"
+	"address add 10.9.0.2/24 dev wan\n"
+	"address add " VIP "/32 dev lo\n"
+	"neighbour add " CLIENT " lladdr " CLIENT_MAC " dev lan nud permanent\n"
+	"neighbour add " CLIENT_ON_WAN " lladdr " CLIENT_ON_WAN_MAC " dev wan nud permanent\n"
+	"route add blackhole 198.51.100.0/24\n";
+
+const char *backend_mac(uint32_t backend)
+{
+	static const char *const macs[] = {"", "02:00:00:00:00:11", "02:00:00:00:00:12",
+					   "02:00:00:00:00:13"};
+
+	return macs[backend];
+}
+
+uint32_t backend_interface(uint32_t backend)
+{
+	return backend == 3 ? world.wan : world.lan;
+}
+
+const char *interface_mac(uint32_t ifindex)
+{
+	return ifindex == world.wan ? WAN_MAC : LAN_MAC;
+}
+
+/* Another number than the backend's, so that one cannot be taken for the other. */
+uint32_t backend_server(uint32_t backend)
+{
+	return 10 + backend;
+}
+
+uint32_t server_id(uint32_t backend)
+{
+	static const char *const ids[] = {"", "10.1.0.11", "10.1.0.12", "10.9.0.13"};
+
+	return address_bytes(ids[backend]);
+}
+
+uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static int map_fd(const struct bpf_map *map)
+{
+	return bpf_map__fd(map);
+}
+
+static void map_put(const struct bpf_map *map, const void *key, const void *value)
+{
+	assert_int_equal(bpf_map_update_elem(map_fd(map), key, value, BPF_ANY), 0);
+}
+
+static void settings_put(const struct before *before)
+{
+	struct settings settings = {
+		.hash_seed = 0x5eed,
+		.report_key = {world_key[0], world_key[1]},
+		.interfaces = {{.ifindex = world.lan}, {.ifindex = world.wan}},
+		.flow_mask = before->one_bucket ? 0 : BUCKETS - 1,
+		.keyed = before->keyed,
+	};
+	uint32_t zero = 0;
+
+	mac_parse(LAN_MAC, settings.interfaces[0].mac);
+	mac_parse(WAN_MAC, settings.interfaces[1].mac);
+	map_put(world.skeleton->maps.settings, &zero, &settings);
+}
+
+/* The service, and the entry that says that its address is a VIP. */
+static void service_put(const struct before *before)
+{
+	uint32_t stale_after_ms = before->stale_after_ms ? before->stale_after_ms : 1000;
+	struct service_key key = {.address = address_bytes(VIP), .protocol = IPPROTO_TCP};
+	struct service service = {
+		.id = SERVICE_ID,
+		.ring_size = before->empty_ring ? 0 : RING_SIZE,
+		.stale_after_ns = stale_after_ms * 1000000ULL,
+		.policy = before->maglev ? POLICY_MAGLEV : POLICY_POWER_OF_CHOICES,
+		.feedback = before->no_feedback ? FEEDBACK_NONE : FEEDBACK_IN_BAND,
+		.choices = before->choices ? before->choices : CHOICES_MAX,
+	};
+	struct service vip = {0};
+	uint32_t id = SERVICE_ID;
+
+	map_put(world.skeleton->maps.services, &key, &vip);
+	key.port = htons(VIP_PORT);
+	map_put(world.skeleton->maps.services, &key, &service);
+	map_put(world.skeleton->maps.rings, &id, &world.rings[before->empty_ring]);
+}
+
+static void backend_put(const struct before *before, uint32_t number)
+{
+	uint32_t weight = before->weight[number - 1] ? before->weight[number - 1] : 1;
+	uint32_t ifindex = backend_interface(number);
+	struct backend backend = {
+		.service = SERVICE_ID,
+		.server = backend_server(number),
+		.cost = COST_ONE / weight,
+		.ifindex = before->no_neighbours ? 0 : ifindex,
+	};
+	struct server server = {
+		.index = backend_server(number),
+		.mac_known = !before->no_server_macs,
+	};
+	__be32 id = server_id(number);
+
+	mac_parse(backend_mac(number), backend.mac);
+	mac_parse(interface_mac(ifindex), backend.source_mac);
+	mac_parse(backend_mac(number), server.mac);
+	map_put(world.skeleton->maps.backends, &number, &backend);
+	map_put(world.skeleton->maps.servers, &id, &server);
+}
+
+void load_read(uint32_t backend, struct load *load)
+{
+	uint32_t index = backend_server(backend);
+	int err = bpf_map_lookup_elem(map_fd(world.skeleton->maps.loads), &index, load);
+
+	assert_int_equal(err, 0);
+}
+
+void load_write(uint32_t backend, const struct load *load)
+{
+	uint32_t index = backend_server(backend);
+
+	map_put(world.skeleton->maps.loads, &index, load);
+}
+
+static void load_put(const struct before *before, uint32_t number)
+{
+	uint32_t i = number - 1;
+	struct load load = {
+		.in_flight = before->in_flight[i],
+		.connections_seen = before->seen[i],
+		.sequence = before->sequence[i],
+		.connections_sent = before->sent[i],
+		.connections_lost = before->lost[i],
+	};
+
+	if (before->age_ms[i] != NEVER)
+		load.received_ns = monotonic_ns() - before->age_ms[i] * 1000000ULL;
+	load_write(number, &load);
+}
+
+void world_reset(const struct before *before)
+{
+	const struct balancer_bpf *skeleton = world.skeleton;
+	struct bpf_map *const maps[] = {skeleton->maps.services,     skeleton->maps.servers,
+					skeleton->maps.backends,     skeleton->maps.loads,
+					skeleton->maps.flows,	     skeleton->maps.verdicts,
+					skeleton->maps.backend_stats};
+	uint32_t i;
+
+	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++)
+		assert_int_equal(map_clear(map_fd(maps[i])), 0);
+	settings_put(before);
+	service_put(before);
+	for (i = 1; i <= BACKENDS; i++) {
+		backend_put(before, i);
+		load_put(before, i);
+	}
+}
+
+void world_run(uint32_t ifindex, const struct frame *in, struct outcome *outcome)
+{
+	assert_int_equal(run_xdp(world.program, ifindex, in, outcome), 0);
+}
+
+struct segment segment_to_service(void)
+{
+	return (struct segment){
+		.mac_to = LAN_MAC,
+		.mac_from = ROUTER_MAC,
+		.source = CLIENT,
+		.destination = VIP,
+		.source_port = world.client_port,
+		.destination_port = VIP_PORT,
+		.flags = TCP_SYN,
+	};
+}
+
+uint32_t world_send(const struct segment *segment)
+{
+	struct outcome outcome;
+	struct frame frame;
+	uint32_t backend;
+	uint8_t mac[6];
+
+	frame_build(&frame, segment);
+	world_run(world.lan, &frame, &outcome);
+	for (backend = 1; backend <= BACKENDS; backend++) {
+		mac_parse(backend_mac(backend), mac);
+		if (!memcmp(outcome.frame.bytes, mac, sizeof(mac)))
+			return backend;
+	}
+	return 0;
+}
+
+uint64_t verdict_count(enum verdict verdict)
+{
+	return counter_read(map_fd(world.skeleton->maps.verdicts), verdict);
+}
+
+static int ring_create(uint32_t size)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	int ring = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, size, &options);
+	uint32_t slot, backend;
+
+	for (slot = 0; ring >= 0 && slot < size; slot++) {
+		backend = 1 + slot % BACKENDS;
+		if (bpf_map_update_elem(ring, &slot, &backend, BPF_ANY))
+			return -1;
+	}
+	return ring;
+}
+
+static int program_load(void)
+{
+	struct balancer_bpf *skeleton = balancer_bpf__open();
+
+	if (!skeleton)
+		return -errno;
+	/* Small maps are emptied faster. */
+	bpf_map__set_max_entries(skeleton->maps.flows, BUCKETS);
+	bpf_map__set_max_entries(skeleton->maps.backends, 16);
+	bpf_map__set_max_entries(skeleton->maps.backend_stats, 16);
+	bpf_map__set_max_entries(skeleton->maps.loads, 16);
+	world.skeleton = skeleton;
+	if (balancer_bpf__load(skeleton))
+		return -errno;
+	world.program = bpf_program__fd(skeleton->progs.balancer);
+	return 0;
+}
+
+/* Is the backend taken if it is idle and the others are not? Then it is a candidate. */
+static bool flow_has_candidate(const struct segment *segment, uint32_t backend)
+{
+	struct before before = {.in_flight = {60000, 60000, 60000}};
+
+	before.in_flight[backend - 1] = 0;
+	world_reset(&before);
+	return world_send(segment) == backend;
+}
+
+/* Which candidates a flow has is the balancer's secret: it is found by trying. */
+static int find_flow(void)
+{
+	struct before before = {.maglev = true};
+	struct segment segment;
+
+	for (world.client_port = FIRST_PORT; world.client_port < FIRST_PORT + 100;
+	     world.client_port++) {
+		segment = segment_to_service();
+		if (!flow_has_candidate(&segment, 1) || !flow_has_candidate(&segment, 2) ||
+		    !flow_has_candidate(&segment, 3))
+			continue;
+		world_reset(&before);
+		world.first_candidate = world_send(&segment);
+		return world.first_candidate ? 0 : -ESRCH;
+	}
+	return -ESRCH;
+}
+
+static int network_create(void)
+{
+	int err = network_enter(network);
+
+	if (!err)
+		err = network_set("ipv4/conf/all/forwarding", "1");
+	world.lan = if_nametoindex("lan");
+	world.wan = if_nametoindex("wan");
+	world.idle = if_nametoindex("idle");
+	return err;
+}
+
+static int rings_create(void)
+{
+	world.rings[0] = ring_create(RING_SIZE);
+	world.rings[1] = ring_create(1);
+	return world.rings[0] < 0 || world.rings[1] < 0 ? -EINVAL : 0;
+}
+
+int world_create(void)
+{
+	static const struct {
+		const char *what;
+		int (*create)(void);
+	} steps[] = {{"network namespace", network_create},
+		     {"balancer program", program_load},
+		     {"rings", rings_create},
+		     {"a flow with all backends as candidates", find_flow}};
+	size_t i;
+	int err;
+
+	for (i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		err = steps[i].create();
+		if (err) {
+			fprintf(stderr, "test: no %s: %s\n", steps[i].what, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+void world_destroy(void)
+{
+	close(world.rings[0]);
+	close(world.rings[1]);
+	balancer_bpf__destroy(world.skeleton);
+}

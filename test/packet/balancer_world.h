@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The world around a balancer under test: two networks, a service with three backends, and a
+ * state of its maps that is given as data.
+ *
+ *   lan 10.1.0.0/24   the VIP, backends 1 and 2, clients
+ *   wan 10.9.0.0/24   backend 3, clients
+ */
+#ifndef PLIMSOLL_TEST_BALANCER_WORLD_H
+#define PLIMSOLL_TEST_BALANCER_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "harness.h"
+#include "packet.h"
+
+#include "shared.h"
+
+#define LAN_MAC "02:00:00:00:01:02"
+#define WAN_MAC "02:00:00:00:09:02"
+#define ROUTER_MAC "02:00:00:00:00:fe" /* where clients' packets come from */
+#define STRANGER_MAC "02:00:00:00:00:66"
+
+#define VIP "10.1.0.100"
+#define VIP_PORT 80
+
+#define CLIENT "10.1.0.50"
+#define CLIENT_MAC "02:00:00:00:00:50"
+#define CLIENT_ON_WAN "10.9.0.50"
+#define CLIENT_ON_WAN_MAC "02:00:00:00:09:50"
+#define CLIENT_UNRESOLVED "10.1.0.51" /* no neighbour entry */
+#define CLIENT_UNRESOLVED_ON_WAN "10.9.0.51"
+#define CLIENT_UNROUTED "203.0.113.9"
+#define CLIENT_BLACKHOLED "198.51.100.9"
+
+#define BACKENDS 3 /* numbered 1, 2, 3 */
+#define NEVER UINT32_MAX
+
+/* State of the balancer before a packet. Zero is the usual; arrays are by backend. */
+struct before {
+	/* What the latest reports said, and when. */
+	uint16_t in_flight[BACKENDS];
+	uint32_t age_ms[BACKENDS]; /* 0 = just now; NEVER = no report yet */
+	uint32_t seen[BACKENDS];
+	uint32_t sequence[BACKENDS];
+	/* What the balancer knows by itself. */
+	uint32_t sent[BACKENDS];
+	uint32_t lost[BACKENDS];
+	/* Configuration. */
+	uint32_t weight[BACKENDS]; /* 0 = 1 */
+	uint32_t stale_after_ms; /* 0 = 1000 */
+	uint8_t choices; /* 0 = CHOICES_MAX */
+	bool maglev; /* else power-of-choices */
+	bool no_feedback; /* else in-band */
+	bool keyed;
+	bool empty_ring;
+	bool no_neighbours; /* backends' MAC addresses are not known */
+	bool no_server_macs; /* servers' MAC addresses are not known */
+	bool one_bucket; /* a flow table of 8 flows */
+};
+
+struct world {
+	struct balancer_bpf *skeleton;
+	int program;
+	int rings[2]; /* full and empty */
+	uint32_t lan, wan; /* interfaces */
+	uint32_t idle; /* an interface that the balancer does not serve */
+	uint16_t client_port; /* a flow from CLIENT that has all backends as candidates... */
+	uint32_t first_candidate; /* ...and this one as the first */
+};
+
+extern struct world world;
+
+/* The key of keyed reports: 00 01 .. 0f. */
+extern const uint64_t world_key[2];
+
+/* Loads the program and builds what is around it. Returns 0 or a negative errno. */
+int world_create(void);
+void world_destroy(void);
+
+/* Empties all maps and fills them again. */
+void world_reset(const struct before *before);
+
+/* Runs the balancer over a frame from an interface; fails the test if that is impossible. */
+void world_run(uint32_t ifindex, const struct frame *in, struct outcome *outcome);
+
+/* The usual packet of a client's, to be changed: SYN from CLIENT at world.client_port. */
+struct segment segment_to_service(void);
+
+/* Sends that packet by the LAN, and says which backend has got it (0 = none). */
+uint32_t world_send(const struct segment *segment);
+
+const char *backend_mac(uint32_t backend);
+uint32_t backend_server(uint32_t backend); /* index into `loads` */
+uint32_t server_id(uint32_t backend); /* of the machine that the backend is on */
+const char *interface_mac(uint32_t ifindex);
+uint32_t backend_interface(uint32_t backend);
+
+uint64_t verdict_count(enum verdict verdict);
+void load_read(uint32_t backend, struct load *load);
+void load_write(uint32_t backend, const struct load *load);
+uint64_t monotonic_ns(void);
+
+#endif

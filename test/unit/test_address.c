@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "address.h"
+
+static void address_round_trip(void **state)
+{
+	static const char *const texts[] = {"0.0.0.0", "10.1.0.3", "255.255.255.255"};
+	char text[INET_ADDRSTRLEN];
+	struct in_addr address;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(address_parse(texts[i], &address), 0);
+		assert_string_equal(address_format(address, text), texts[i]);
+	}
+	assert_int_equal(address_parse("10.1.0.3", &address), 0);
+	assert_int_equal(ntohl(address.s_addr), 0x0a010003);
+}
+
+static void address_wrong(void **state)
+{
+	static const char *const texts[] = {
+		"",	     "10",	  "10.1.0",	 "10.1.0.256",	"10.1.0.3.4",
+		"10.1.0.3 ", " 10.1.0.3", "10.1.0.03",	 "10.1.0.0x3",	"10.1.0.-3",
+		"10..0.3",   "a.b.c.d",	  "10.1.0.3:80", "10.1.0.3/24", "::1",
+		"localhost",
+	};
+	struct in_addr address = {0x12345678};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (address_parse(texts[i], &address) != -EINVAL)
+			fail_msg("\"%s\" was taken for an address", texts[i]);
+	}
+	assert_int_equal(address.s_addr, 0x12345678);
+}
+
+static void endpoint_round_trip(void **state)
+{
+	static const char *const texts[] = {"10.1.0.100:80", "0.0.0.0:1", "255.255.255.255:65535"};
+	char text[ENDPOINT_TEXT_MAX];
+	struct endpoint endpoint;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(endpoint_parse(texts[i], &endpoint), 0);
+		assert_string_equal(endpoint_format(&endpoint, text), texts[i]);
+	}
+	assert_int_equal(endpoint_parse("10.1.0.100:80", &endpoint), 0);
+	assert_int_equal(ntohl(endpoint.address.s_addr), 0x0a010064);
+	assert_int_equal(endpoint.port, 80);
+}
+
+static void endpoint_wrong(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		":",
+		":80",
+		"10.1.0.100",
+		"10.1.0.100:",
+		"10.1.0.100:0",
+		"10.1.0.100:65536",
+		"10.1.0.100:99999",
+		"10.1.0.100:4294967376",
+		"10.1.0.100:080",
+		"10.1.0.100:+80",
+		"10.1.0.100:-80",
+		"10.1.0.100: 80",
+		"10.1.0.100:80 ",
+		"10.1.0.100:http",
+		"10.1.0.100:0x50",
+		"10.1.0.100:80:80",
+		"10.1.0.300:80",
+		"host:80",
+		"[::1]:80",
+		"::1",
+		"1111111111111111111111111111111111111111:80",
+	};
+	struct endpoint endpoint = {.port = 7};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (endpoint_parse(texts[i], &endpoint) != -EINVAL)
+			fail_msg("\"%s\" was taken for an endpoint", texts[i]);
+	}
+	assert_int_equal(endpoint.port, 7);
+}
+
+static void mac(void **state)
+{
+	static const uint8_t bytes[6] = {0x02, 0x00, 0x00, 0xab, 0x0c, 0xff};
+	char text[MAC_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(mac_format(bytes, text), "02:00:00:ab:0c:ff");
+	assert_int_equal(strlen(text) + 1, MAC_TEXT_MAX);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(address_round_trip),
+		cmocka_unit_test(address_wrong),
+		cmocka_unit_test(endpoint_round_trip),
+		cmocka_unit_test(endpoint_wrong),
+		cmocka_unit_test(mac),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

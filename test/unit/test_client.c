@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command line's client. libcurl blocks, so the daemon is a child. */
+#include "api_fixture.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "api.h"
+#include "cli/client.h"
+
+/* Serves until it is killed; the pipe tells when it listens. */
+static pid_t start_daemon(void)
+{
+	struct event_base *base;
+	struct api *api;
+	int ready[2];
+	char byte;
+	pid_t child;
+
+	assert_return_code(pipe(ready), errno);
+	child = fork();
+	assert_return_code(child, errno);
+	if (!child) {
+		base = event_base_new();
+		if (!api_open(base, socket_path, NULL, tell_status, "balancer", &api) &&
+		    write(ready[1], "", 1) == 1)
+			event_base_dispatch(base);
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return child;
+}
+
+static void stop_daemon(pid_t child)
+{
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void check_client(const char *path, int err, const char *error)
+{
+	json_t *answer;
+
+	assert_int_equal(client_get_from(socket_path, "edge", path, &answer), err);
+	if (error)
+		assert_non_null(strstr(client_error(answer), error));
+	else
+		assert_string_equal(json_string_value(json_object_get(answer, "role")), "balancer");
+	json_decref(answer);
+}
+
+static void test_client(void **state)
+{
+	pid_t child = start_daemon();
+
+	(void)state;
+	/* Whatever the environment says, the way leads through the socket. */
+	setenv("http_proxy", "http://192.0.2.1:1", 1);
+	check_client(STATUS, 0, NULL);
+	check_client("/nothing", -EREMOTEIO, "no such path");
+	unsetenv("http_proxy");
+	stop_daemon(child);
+	check_client(STATUS, -ECONNREFUSED, "the daemon of instance edge does not run");
+	unlink(socket_path);
+	check_client(STATUS, -ECONNREFUSED, "the daemon of instance edge does not run");
+}
+
+static void test_client_without_instance(void **state)
+{
+	json_t *answer;
+
+	(void)state;
+	assert_int_equal(client_get_from("/nowhere/api.sock", "edge", STATUS, &answer), -ENOENT);
+	assert_string_equal(client_error(answer),
+			    "there is no instance edge: /nowhere does not exist");
+	json_decref(answer);
+}
+
+/* A child, because root may open everything and cannot become itself again. */
+static void test_client_without_permission(void **state)
+{
+	pid_t daemon = start_daemon(), child;
+	json_t *answer;
+	int status;
+
+	(void)state;
+	if (geteuid())
+		chmod(socket_path, 0);
+	child = fork();
+	assert_return_code(child, errno);
+	if (!child) {
+		if (!geteuid() && setuid(65534))
+			_exit(1);
+		_exit(client_get_from(socket_path, "edge", STATUS, &answer) != -EACCES ||
+		      !strstr(client_error(answer), "may not talk to instance edge"));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	stop_daemon(daemon);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Something else on the socket: an answer, but not a daemon's. */
+static void test_client_nonsense(void **state)
+{
+	static const char response[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+	int listener = listen_unix(), fd;
+	char request[4096];
+	pid_t child;
+
+	(void)state;
+	child = fork();
+	assert_return_code(child, errno);
+	if (!child) {
+		fd = accept(listener, NULL, NULL);
+		if (read(fd, request, sizeof(request)) > 0 &&
+		    write(fd, response, strlen(response)) > 0)
+			_exit(0);
+		_exit(1);
+	}
+	check_client(STATUS, -EBADMSG, "answered no JSON object");
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(listener);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_client),
+		TEST(test_client_without_instance),
+		TEST(test_client_without_permission),
+		TEST(test_client_nonsense),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
