@@ -16,12 +16,12 @@
 #include <bpf/bpf_helpers.h>
 
 #include "checksum.h"
-#include "choose.h"
 #include "flow.h"
 #include "hash.h"
 #include "maps.h"
 #include "packet.h"
 #include "report.h"
+#include "select.h"
 
 #define AF_INET 2
 
@@ -94,71 +94,6 @@ static __always_inline int send_by(const struct context *context, __u32 ifindex)
 							  (int)bpf_redirect(ifindex, 0);
 }
 
-static __always_inline __u32 ring_backend(void *ring, const struct service *service, __u64 hash,
-					  __u32 choice)
-{
-	__u32 slot = choose_slot(hash, choice, service->ring_size);
-	__u64 *backend = bpf_map_lookup_elem(ring, &slot);
-
-	return backend ? (__u32)*backend : BACKEND_NONE;
-}
-
-/* What the policy is to know of a backend. Returns 0, or -1 if there is no such backend. */
-static __always_inline int candidate_fill(struct candidate *candidate,
-					  const struct service *service, __u32 index, __u64 now)
-{
-	struct backend *backend = bpf_map_lookup_elem(&backends, &index);
-	struct load *load;
-	__u32 server;
-
-	if (!backend)
-		return -1;
-	server = backend->server;
-	load = bpf_map_lookup_elem(&loads, &server);
-	if (!load)
-		return -1;
-	candidate->backend = index;
-	candidate->cost = backend->cost;
-	candidate->load = (__u64)load->in_flight + load_pending(load) + 1;
-	candidate->known = load_known(load, now, service->stale_after_ns);
-	return 0;
-}
-
-/* The backend of a new flow, by the service's policy. */
-static __always_inline __u32 choose_by_load(void *ring, const struct service *service, __u64 hash)
-{
-	struct candidate candidates[CHOICES_MAX] = {};
-	__u64 now = bpf_ktime_get_ns();
-	__u32 i;
-
-	for (i = 0; i < CHOICES_MAX && i < service->choices; i++)
-		if (candidate_fill(&candidates[i], service, ring_backend(ring, service, hash, i),
-				   now))
-			return BACKEND_NONE;
-	i = choose_least(candidates, i);
-	return i < CHOICES_MAX ? candidates[i].backend : BACKEND_NONE;
-}
-
-/*
- * A global function, because the verifier walks those once, and not again for every path that leads
- * to them. To it, service may be NULL.
- */
-__noinline __u32 choose_backend(const struct service *service, __u64 hash, int is_new)
-{
-	__u32 id = service ? service->id : 0;
-	void *ring = bpf_map_lookup_elem(&rings, &id);
-
-	if (!service || !ring || !service->ring_size)
-		return BACKEND_NONE;
-	/*
-	 * In the middle of a connection that we do not know, load is no guide: the first candidate is what
-	 * any balancer would take.
-	 */
-	if (!is_new || service->policy == POLICY_MAGLEV || service->feedback == FEEDBACK_NONE)
-		return ring_backend(ring, service, hash, 0);
-	return choose_by_load(ring, service, hash);
-}
-
 static __always_inline void count_sent(const struct backend *backend)
 {
 	__u32 server = backend->server;
@@ -191,7 +126,7 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 		}
 	}
 
-	index = choose_backend(service, hash, opens);
+	index = select_backend(service, hash, opens);
 	*backend = bpf_map_lookup_elem(&backends, &index);
 	if (index == BACKEND_NONE || !*backend)
 		return BACKEND_NONE;

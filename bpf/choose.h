@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How a backend is chosen for a new flow. The candidates come from the service's ring, at several
- * hashes of the flow, so that they are a function of flow and ring alone. A policy is a pure
- * function: candidates in, index of the one taken out. It compiles for BPF and for user space.
+ * How a backend is chosen for a new flow.
+ *
+ * A policy says where the candidates come from and what each is worth: a key, of which the lowest
+ * wins. Keys are pure functions of one shape. A signal says what of a report is the load. Both stand in
+ * one table each, from which the configuration, the data path and the simulator are made: a new one is
+ * a row and a function here. Everything compiles for BPF and for user space.
  */
 #ifndef PLIMSOLL_CHOOSE_H
 #define PLIMSOLL_CHOOSE_H
@@ -10,20 +13,253 @@
 #include "hash.h"
 #include "shared.h"
 
-/* Keeps the compiler from seeing that x is 0 or 1, and making a branch of it. */
-#define OPAQUE(x) __asm__("" : "+r"(x))
+#include "load_report.h"
+
+#define CHOOSE_INLINE static inline __attribute__((always_inline, unused))
+
+/* Where a policy's candidates come from. */
+enum candidates {
+	CANDIDATES_RING, /* the ring, at several hashes of the flow: a function of flow and ring */
+	CANDIDATES_ALL, /* every backend of the service */
+	CANDIDATES_HASH, /* one: the ring at the flow's first hash */
+	CANDIDATES_RANDOM, /* one: anywhere in the ring */
+	CANDIDATES_NEXT, /* one: the next slot of the ring's schedule */
+};
+
+#define POLICIES(X)                                                                                 \
+	X(POWER_OF_CHOICES, "power-of-choices", CANDIDATES_RING, key_load,                          \
+	  "of `choices` candidates the least loaded")                                               \
+	X(LEAST_LOADED, "least-loaded", CANDIDATES_ALL, key_load,                                   \
+	  "of all backends the least loaded")                                                       \
+	X(PREQUAL, "prequal", CANDIDATES_RING, key_prequal,                                         \
+	  "of the candidates with few requests the fastest, else the one with the fewest requests") \
+	X(WEIGHTED_RANDOM, "weighted-random", CANDIDATES_ALL, key_spare,                            \
+	  "at random, in proportion to the capacity to spare")                                      \
+	X(ROUND_ROBIN, "round-robin", CANDIDATES_NEXT, key_none, "in turn, by weight")              \
+	X(RANDOM, "random", CANDIDATES_RANDOM, key_none, "at random, by weight")                    \
+	X(MAGLEV, "maglev", CANDIDATES_HASH, key_none, "by the hash of the flow, by weight")
+
+#define SIGNALS(X)                                                                                 \
+	X(IN_FLIGHT, "in-flight", load_in_flight, "requests waiting for an answer")                \
+	X(UTILISATION, "utilisation", load_utilisation, "CPU time of the host in use")             \
+	X(LATENCY, "latency", load_latency, "time from request to answer")                         \
+	X(ACCEPT_QUEUE, "accept-queue", load_accept_queue,                                         \
+	  "connections the application has not taken")                                             \
+	X(APPLICATION, "application", load_application, "what the application says of itself")     \
+	X(WORST, "worst", load_worst, "the fullest of utilisation and accept queue")
+
+enum policy {
+#define POLICY_ENUM(symbol, name, candidates, key, sentence) POLICY_##symbol,
+	POLICIES(POLICY_ENUM)
+#undef POLICY_ENUM
+		POLICY_COUNT
+};
+
+enum signal {
+#define SIGNAL_ENUM(symbol, name, load, sentence) SIGNAL_##symbol,
+	SIGNALS(SIGNAL_ENUM)
+#undef SIGNAL_ENUM
+		SIGNAL_COUNT
+};
 
 /* What a policy sees of a candidate. */
 struct candidate {
-	__u32 backend;
 	__u32 cost; /* of one connection, fixed point: small for a large weight */
-	__u64 load; /* connections there and on the way, plus this one */
-	__u64 known; /* 1, or 0 if the report is too old to go by */
+	__u32 pending; /* connections sent there and not counted by the report */
+	__u32 in_flight; /* as reported */
+	__u32 utilisation, accept_queue; /* 65535 = 1 */
+	__u32 latency_us;
+	__u32 application; /* the utilisation is the application's own */
+	__u64 load; /* by the signal, the pending ones and this one included */
 };
 
+/* What is the same for all candidates of one choice. */
+struct choosing {
+	__u64 hash; /* of the flow */
+	__u64 random;
+	__u32 hot; /* prequal: so many requests are many, fixed point with HOT_BITS */
+};
+
+#define KEY_UNKNOWN (~0ULL) /* no fresh report */
+#define KEY_WORST (~0ULL >> 1)
+
+/* ------------------------------------------------------------------- signals */
+
+/* Requests there and on the way, and this one, at what one costs there. */
+CHOOSE_INLINE __u64 load_in_flight(const struct candidate *candidate)
+{
+	return ((__u64)candidate->in_flight + candidate->pending + 1) * candidate->cost;
+}
+
+/*
+ * A measure of the whole server, as it will be with what is on the way: in proportion to its
+ * requests. It says by itself how full the server is, so the weight has no part in it.
+ */
+CHOOSE_INLINE __u64 load_projected(const struct candidate *candidate, __u64 measure)
+{
+	__u64 requests = (__u64)candidate->in_flight + 1;
+
+	return (measure + 1) * (requests + candidate->pending) * 256 / requests;
+}
+
+CHOOSE_INLINE __u64 load_utilisation(const struct candidate *candidate)
+{
+	return load_projected(candidate, candidate->utilisation);
+}
+
+CHOOSE_INLINE __u64 load_latency(const struct candidate *candidate)
+{
+	return load_projected(candidate, candidate->latency_us);
+}
+
+CHOOSE_INLINE __u64 load_accept_queue(const struct candidate *candidate)
+{
+	return load_projected(candidate, candidate->accept_queue);
+}
+
+CHOOSE_INLINE __u64 load_application(const struct candidate *candidate)
+{
+	return candidate->application ? load_utilisation(candidate) : KEY_UNKNOWN;
+}
+
+CHOOSE_INLINE __u64 load_worst(const struct candidate *candidate)
+{
+	return load_projected(candidate, candidate->utilisation > candidate->accept_queue ?
+						 candidate->utilisation :
+						 candidate->accept_queue);
+}
+
+CHOOSE_INLINE __u64 load_by_signal(const struct candidate *candidate, enum signal signal)
+{
+	switch (signal) {
+#define SIGNAL_CASE(symbol, name, load, sentence)                                                  \
+	case SIGNAL_##symbol:                                                                      \
+		return load(candidate);
+		SIGNALS(SIGNAL_CASE)
+#undef SIGNAL_CASE
+	default:
+		return KEY_UNKNOWN;
+	}
+}
+
+/* ------------------------------------------------------------------ policies */
+
+CHOOSE_INLINE __u64 key_load(const struct candidate *candidate, const struct choosing *choosing)
+{
+	(void)choosing;
+	return candidate->load;
+}
+
+/*
+ * Prequal's hot-cold lexicographic rule (Wydrowski et al., NSDI 2024): hot is who has more requests
+ * than a high quantile of what has been seen; cold ones compete by latency, hot ones by requests.
+ */
+#define HOT_BITS 8
+/* The paper's quantile, 2^-0.25, in 1/256. */
+#define HOT_QUANTILE 215
+#define KEY_HOT (1ULL << 62)
+
+CHOOSE_INLINE __u64 key_prequal(const struct candidate *candidate, const struct choosing *choosing)
+{
+	__u64 requests = load_in_flight(candidate) >> (COST_BITS - HOT_BITS);
+
+	return requests > choosing->hot ? KEY_HOT | requests : candidate->latency_us;
+}
+
+/* Moves the estimate of the quantile by what a candidate shows: up more often than down, or seldom. */
+CHOOSE_INLINE __u32 hot_update(__u32 hot, const struct candidate *candidate)
+{
+	__u64 requests = load_in_flight(candidate) >> (COST_BITS - HOT_BITS);
+	/* Steps in proportion, so that it gets there soon from anywhere. */
+	__u32 step = (hot >> 4) + 16;
+
+	return requests > hot ? hot + (step * HOT_QUANTILE >> 8) :
+				hot - (step * (256 - HOT_QUANTILE) >> 8);
+}
+
+/* -log2(u) for u of 64 random bits as a fraction, in 1/65536; between two powers, a straight line. */
+CHOOSE_INLINE __u64 minus_log2(__u64 u)
+{
+	__u32 zeros = 0;
+
+	u |= 1;
+	if (!(u >> 32)) {
+		zeros += 32;
+		u <<= 32;
+	}
+	if (!(u >> 48)) {
+		zeros += 16;
+		u <<= 16;
+	}
+	if (!(u >> 56)) {
+		zeros += 8;
+		u <<= 8;
+	}
+	if (!(u >> 60)) {
+		zeros += 4;
+		u <<= 4;
+	}
+	if (!(u >> 62)) {
+		zeros += 2;
+		u <<= 2;
+	}
+	if (!(u >> 63)) {
+		zeros += 1;
+		u <<= 1;
+	}
+	return ((__u64)(zeros + 1) << 16) - (u << 1 >> 48);
+}
+
+/*
+ * The lowest of -log(u)/w is w's owner with a probability in proportion to w (Efraimidis and
+ * Spirakis 2006). w: the idle part of the server times its weight; a full one keeps a little.
+ */
+CHOOSE_INLINE __u64 key_spare(const struct candidate *candidate, const struct choosing *choosing)
+{
+	__u64 busy = load_worst(candidate) >> 8;
+	__u64 spare = busy < 64000 ? 65536 - busy : 1536;
+
+	return minus_log2(choosing->random) * candidate->cost / spare;
+}
+
+CHOOSE_INLINE __u64 key_none(const struct candidate *candidate, const struct choosing *choosing)
+{
+	(void)candidate;
+	(void)choosing;
+	return 0;
+}
+
+CHOOSE_INLINE __u64 key_by_policy(const struct candidate *candidate,
+				  const struct choosing *choosing, enum policy policy)
+{
+	switch (policy) {
+#define POLICY_CASE(symbol, name, candidates, key, sentence)                                       \
+	case POLICY_##symbol:                                                                      \
+		return key(candidate, choosing);
+		POLICIES(POLICY_CASE)
+#undef POLICY_CASE
+	default:
+		return KEY_UNKNOWN;
+	}
+}
+
+CHOOSE_INLINE enum candidates candidates_of(enum policy policy)
+{
+	switch (policy) {
+#define POLICY_CANDIDATES(symbol, name, candidates, key, sentence)                                 \
+	case POLICY_##symbol:                                                                      \
+		return candidates;
+		POLICIES(POLICY_CANDIDATES)
+#undef POLICY_CANDIDATES
+	default:
+		return CANDIDATES_HASH;
+	}
+}
+
+/* ---------------------------------------------------------------- candidates */
+
 /* Where in the ring the flow's choice-th candidate is. */
-static inline __attribute__((always_inline)) __u32 choose_slot(__u64 hash, __u32 choice,
-							       __u32 ring_size)
+CHOOSE_INLINE __u32 choose_slot(__u64 hash, __u32 choice, __u32 ring_size)
 {
 	/* The high half times the size: a modulus without a division. */
 	return (__u32)((hash_mix(hash + choice) >> 32) * ring_size >> 32);
@@ -33,54 +269,32 @@ static inline __attribute__((always_inline)) __u32 choose_slot(__u64 hash, __u32
  * Connections sent to a server that its latest report has not counted yet. What was sent and
  * never arrived is in connections_lost. Counters wrap.
  */
-static inline __attribute__((always_inline)) __u32 load_pending(const struct load *load)
+CHOOSE_INLINE __u32 load_pending(const struct load *load)
 {
 	__s32 pending =
 		(__s32)(load->connections_sent - load->connections_seen - load->connections_lost);
 
-	/* At least 0, without a branch. */
-	return (__u32)pending * (1 - ((__u32)pending >> 31));
+	return pending > 0 ? (__u32)pending : 0;
 }
 
-/*
- * 1 if the latest report is younger than stale_after_ns, otherwise 0. Times are of CLOCK_MONOTONIC,
- * and "never" is 0: long ago. Worked out without a branch, as all that happens per candidate is:
- * the verifier walks every path, and eight candidates would make 2^8.
- */
-static inline __attribute__((always_inline)) __u64 load_known(const struct load *load, __u64 now_ns,
-							      __u64 stale_after_ns)
+/* Is the latest report younger than stale_after_ns? Times are of CLOCK_MONOTONIC; 0 is never. */
+CHOOSE_INLINE int load_known(const struct load *load, __u64 now_ns, __u64 stale_after_ns)
 {
-	return (now_ns - load->received_ns - stale_after_ns) >> 63;
+	/* A report may arrive on another CPU between our reading the clock and this. */
+	return load->received_ns && (__s64)(now_ns - load->received_ns) < (__s64)stale_after_ns;
 }
 
-/*
- * power-of-choices: the candidate that costs least; of equal ones the first. An unknown one counts as
- * the mean of the known; if all are unknown, it is the first: the weighted hash.
- */
-static inline __attribute__((always_inline)) __u32
-choose_least(const struct candidate candidates[CHOICES_MAX], __u32 count)
+CHOOSE_INLINE void candidate_fill(struct candidate *candidate, const struct load *load, __u32 cost,
+				  enum signal signal, int with_pending)
 {
-	__u64 sum = 0, known = 0, mean, lowest = ~0ULL >> 1, best = 0;
-	__u32 i;
-
-	for (i = 0; i < CHOICES_MAX && i < count; i++) {
-		sum += candidates[i].load * candidates[i].cost * candidates[i].known;
-		known += candidates[i].known;
-	}
-	if (!known)
-		return 0;
-	mean = sum / known;
-	for (i = 0; i < CHOICES_MAX && i < count; i++) {
-		__u64 cost = candidates[i].load * candidates[i].cost;
-		__u64 less; /* 1 or 0 */
-
-		cost = mean + (cost - mean) * candidates[i].known;
-		less = (cost - lowest) >> 63;
-		OPAQUE(less);
-		lowest += (cost - lowest) * less;
-		best += (i - best) * less;
-	}
-	return (__u32)best;
+	candidate->cost = cost;
+	candidate->pending = with_pending ? load_pending(load) : 0;
+	candidate->in_flight = load->in_flight;
+	candidate->utilisation = load->utilisation;
+	candidate->accept_queue = load->accept_queue;
+	candidate->latency_us = (__u32)load_report_float_decode(load->latency);
+	candidate->application = load->flags & LOAD_REPORT_APPLICATION;
+	candidate->load = load_by_signal(candidate, signal);
 }
 
 #endif

@@ -44,6 +44,13 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES_MAX + 1);
+	__type(key, __u32); /* service id */
+	__type(value, struct choice_state);
+} choice_states SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BACKENDS_MAX);
 	__uint(map_flags, BPF_F_MMAPABLE); /* page-aligned, so that an entry is one cache line */
 	__type(key, __u32);

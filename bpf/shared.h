@@ -74,14 +74,10 @@ enum skip {
 		SKIP_COUNT
 };
 
-enum policy {
-	POLICY_POWER_OF_CHOICES,
-	POLICY_MAGLEV,
-};
-
 enum feedback {
 	FEEDBACK_NONE,
 	FEEDBACK_IN_BAND,
+	FEEDBACK_POLL,
 };
 
 /* ------------------------------------------------------------------ balancer */
@@ -121,14 +117,28 @@ struct service_key {
 	__u8 pad;
 };
 
+/*
+ * The ring of a service is one array: ring_size slots of the ring itself, then member_count of its
+ * backends, each once, then schedule_size of the round-robin schedule.
+ */
 struct service {
 	__u32 id; /* index of its ring, from 1; 0 = only says that the address is a VIP */
-	__u32 ring_size; /* slots; 0 = no backend may take new flows */
+	__u32 ring_size; /* 0 = no backend may take new flows */
+	__u32 member_count;
+	__u32 schedule_size;
 	__u64 stale_after_ns;
 	__u8 policy; /* enum policy */
+	__u8 signal; /* enum signal */
 	__u8 feedback; /* enum feedback */
 	__u8 choices; /* 1..CHOICES_MAX */
-	__u8 pad[5];
+	__u8 with_pending; /* connections on the way count */
+	__u8 pad[3];
+};
+
+/* What choosing itself remembers of a service. Inexact when CPUs write at once, which does no harm. */
+struct choice_state {
+	__u32 next; /* of the schedule */
+	__u32 hot; /* prequal's quantile of requests */
 };
 
 /* A server in its part for one service. One cache line: all that forwarding needs. */
@@ -143,7 +153,8 @@ struct backend {
 	__u8 pad[32];
 } __attribute__((aligned(64)));
 
-#define COST_ONE (1 << 16) /* cost of a connection at weight 1 */
+#define COST_BITS 20
+#define COST_ONE (1 << COST_BITS) /* cost of a connection at weight 1 */
 #define WEIGHT_MAX 1000
 
 /* A machine that may report, by the id that its reports bear (network byte order). */

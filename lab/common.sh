@@ -8,6 +8,10 @@ PLIMSOLL=${PLIMSOLL:-$ROOT/build/plimsoll}
 LAB_BUILD=$ROOT/build/lab
 LAB_STATES=/run/plimsoll-lab
 LAB_VIP=10.1.0.100
+# Load and servers go before whatever else the machine is doing, a build perhaps: what limits is to
+# be what the lab says limits.
+LAB_NICE=-10
+LAB_CPU_WEIGHT=1000 # per cent of an ordinary process's
 
 die() {
 	printf 'lab: %s\n' "$*" >&2

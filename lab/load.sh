@@ -5,7 +5,7 @@
 # lab_wrk [--json] [KEY=VALUE...]: prints requests/s and the percentiles of the latency.
 lab_wrk() {
 	local client=c1 target=$LAB_VIP path=/10k duration=10 connections=64 threads=1 json=no
-	local argument output
+	local argument output nice=(nice -n $((LAB_NICE - $(nice))))
 
 	require_lab 'lab wrk'
 	for argument in "$@"; do
@@ -23,7 +23,7 @@ lab_wrk() {
 	done
 	require_machine "$client" c
 	[[ $target =~ ^[bsc][0-9]+$ ]] && require_machine "$target" && target=$(address "$target")
-	output=$(inside "$client" wrk -s "$ROOT/lab/wrk.lua" -t "$threads" -c "$connections" \
+	output=$(inside "$client" "${nice[@]}" wrk -s "$ROOT/lab/wrk.lua" -t "$threads" -c "$connections" \
 		-d "$duration" --timeout 5 "http://$target$path" 2>&1) ||
 		die "wrk: $output"
 	if [ $json = yes ]; then

@@ -148,6 +148,8 @@ launch() {
 
 	role=$(role "$machine")
 	[ -f "$directory/$role.yaml" ] || die "$machine has no $role.yaml yet; \`lab config\` writes it"
+	# Here, not by the shell in the background: what the last daemon said is not to be read again.
+	: >"$directory/plimsoll.log"
 	setsid ip netns exec "$(namespace "$machine")" "$PLIMSOLL" "$role" \
 		--config "$directory/$role.yaml" --instance "$(namespace "$machine")" \
 		</dev/null >"$directory/plimsoll.log" 2>&1 &
@@ -158,13 +160,13 @@ await_ready() {
 	local log=$STATE/$1/plimsoll.log
 
 	wait_until 10 ready_or_dead "$1"
-	grep -qw ready "$log" && return
+	grep -qsw ready "$log" && return
 	cat "$log" >&2
 	die "Plimsoll on $1 did not become ready; above is what it said"
 }
 
 ready_or_dead() {
-	grep -qw ready "$STATE/$1/plimsoll.log" || [ -z "$(pid_of "$STATE/$1/plimsoll.pid")" ]
+	grep -qsw ready "$STATE/$1/plimsoll.log" || [ -z "$(pid_of "$STATE/$1/plimsoll.pid")" ]
 }
 
 # lab_stop balancer|server|all|MACHINES...: SIGTERM, and waits for the end.

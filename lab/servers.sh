@@ -108,6 +108,17 @@ make_capacity_group() {
 	[ ! -e "$(capacity_root)/cgroup.subtree_control" ] ||
 		echo +cpu | tee "$(capacity_root)/cgroup.subtree_control" "${group%/*}/cgroup.subtree_control" \
 			>/dev/null
+	weigh_group "${group%/*}"
+	weigh_group "$group"
+}
+
+# A whole group weighs as much as one ordinary process unless told otherwise.
+weigh_group() {
+	if [ -e "$1/cpu.weight" ]; then
+		echo $((LAB_CPU_WEIGHT)) >"$1/cpu.weight"
+	else
+		echo $((LAB_CPU_WEIGHT * 1024 / 100)) >"$1/cpu.shares"
+	fi
 }
 
 # The calling subshell moves itself, and takes along whatever it starts.

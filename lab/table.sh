@@ -5,6 +5,7 @@
 TABLE_BAR_WIDTH=40 # characters for a share of 100 %
 
 declare -A TABLE_BEFORE=() # connections per server at the last refresh
+TABLE_TIME_NS=0 # of the last refresh
 TABLE_DRAWN=0 # lines to go back before drawing again
 TABLE_NOTE=''
 
@@ -12,11 +13,7 @@ TABLE_NOTE=''
 table_start() {
 	TABLE_DRAWN=0
 	TABLE_NOTE=''
-	table_remember "$(table_connections)"
-}
-
-table_connections() {
-	wire_counters | jq -r '.connections | to_entries[] | "\(.key) \(.value)"'
+	table_remember "$(wire_connections)"
 }
 
 table_remember() {
@@ -25,6 +22,7 @@ table_remember() {
 	while read -r server count; do
 		TABLE_BEFORE[$server]=$count
 	done <<<"$1"
+	TABLE_TIME_NS=$(date +%s%N)
 }
 
 # table_watch PID [SECOND=COMMAND...]: refreshes every second until the process ends; after the
@@ -54,7 +52,7 @@ sleep_until() {
 table_refresh() {
 	local second=$1 connections rows
 
-	connections=$(table_connections)
+	connections=$(wire_connections)
 	rows=$(table_loads | join - <(sort <<<"$connections"))
 	if [ -t 1 ]; then
 		table_draw "$second" "$rows"
@@ -70,17 +68,19 @@ table_loads() {
 	local server
 
 	if [ "$FEEDBACK" = in-band ]; then
-		lab_show b1 --json | jq -r '.services[0].backends[] | "\(.address) " +
-			"\(.in_flight // "-") \(.latency_us // "-") \(.report_age_ms // "-")"' |
-			while read -r address rest; do
-				echo "s$((${address##*.} - 10)) $rest"
-			done
+		lab_show b1 --json
 	else
 		for server in $(machines s); do
-			echo "$server $(lab_show "$server" --json |
-				jq -r '.load | "\(.in_flight) \(.latency_us) -"')"
+			lab_show "$server" --json
 		done
-	fi | sort
+	fi | jq -r '
+		def known: . // "-";
+		if .role == "balancer"
+		then .services[0].backends[] |
+			"s\((.address | split(".")[3] | tonumber) - 10) " +
+			"\(.in_flight | known) \(.latency_us | known) \(.report_age_ms | known)"
+		else "\(.instance | split("-")[1]) \(.load.in_flight) \(.load.latency_us | known) -"
+		end' | sort
 }
 
 # table_total ROWS: the new connections since the last refresh.
@@ -91,6 +91,11 @@ table_total() {
 		total=$((total + count - TABLE_BEFORE[$server]))
 	done <<<"$1"
 	echo "$total"
+}
+
+# table_rate CONNECTIONS: per second, over the time since the last refresh.
+table_rate() {
+	echo $(($1 * 1000 / (($(date +%s%N) - TABLE_TIME_NS) / 1000000)))
 }
 
 # table_share SERVER COUNT TOTAL: its share of them, in thousandths.
@@ -113,7 +118,7 @@ table_draw() {
 			$(((share + 5) / 10)) "$(bar "$share")"
 		TABLE_DRAWN=$((TABLE_DRAWN + 1))
 	done <<<"$rows"
-	table_text '  %2d s, %d new connections/s   %s' "$second" "$total" "$TABLE_NOTE"
+	table_text '  %2d s, %d new connections/s   %s' "$second" "$(table_rate "$total")" "$TABLE_NOTE"
 }
 
 table_text() {
@@ -133,7 +138,8 @@ table_line() {
 		share=$(table_share "$server" "$count" "$total")
 		text+=$(printf ' | %s %2d %% (%s in flight)' "$server" $(((share + 5) / 10)) "$in_flight")
 	done <<<"$rows"
-	printf '  %2d s %5d/s%s  %s\n' "$second" "$total" "$text" "$TABLE_NOTE"
+	printf '  %2d s %5d/s%s  %s\n' "$second" "$(table_rate "$total")" "$text" \
+		"$TABLE_NOTE"
 }
 
 # milliseconds NUMBER UNITS: "4.1 ms" from a number of units of which UNITS make one; "-" stays.

@@ -147,7 +147,7 @@ static int mount_there(int keeper, const char *directory)
 	return place_here(tree, directory);
 }
 
-/* Whether nothing is pinned. What has a '.' in its name is the kernel's: maps.debug, progs.debug. */
+/* Whether nothing is pinned. Names with a '.' are the kernel's own: maps.debug, progs.debug. */
 static bool unused(const char *path)
 {
 	DIR *directory = opendir(path);

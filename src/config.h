@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "address.h"
+#include "choose.h"
 #include "shared.h"
 
 #define CONFIG_NAME_MAX 64
@@ -20,6 +21,11 @@
 enum config_role {
 	CONFIG_BALANCER,
 	CONFIG_SERVER,
+};
+
+enum poll_protocol {
+	POLL_REPORT, /* a UDP datagram each way, the answer with a report's body */
+	POLL_AGENT_CHECK, /* HAProxy's agent-check, over TCP */
 };
 
 struct backend_config {
@@ -33,7 +39,13 @@ struct service_config {
 	struct endpoint address;
 	uint8_t protocol; /* IPPROTO_TCP */
 	enum policy policy;
+	enum signal signal;
 	enum feedback feedback;
+	uint64_t poll_interval_ns; /* default 1 s */
+	enum poll_protocol poll_protocol;
+	uint32_t poll_port; /* default 9571 */
+	uint32_t auto_weights; /* as a truth value, like the next */
+	uint32_t with_pending;
 	uint32_t choices; /* 1..CHOICES_MAX; default 4 */
 	uint64_t stale_after_ns; /* default 1 s */
 	uint32_t ring_size; /* a prime up to RING_SIZE_MAX; default 16381 */
@@ -54,6 +66,8 @@ struct config {
 	size_t interface_count;
 	bool listening; /* listen: is there */
 	struct endpoint listen;
+	bool agent_listening; /* server; agent_listen: is there */
+	struct endpoint agent_listen;
 	bool keyed; /* report_key: is there */
 	uint8_t report_key[16];
 	uint32_t flow_table_entries; /* balancer; a power of two, default 1048576 */
@@ -81,6 +95,7 @@ int config_guess_role(const char *path, enum config_role *role, FILE *errors);
 void config_explain(enum config_role role, FILE *out);
 
 const char *policy_name(enum policy policy);
+const char *signal_name(enum signal signal);
 const char *feedback_name(enum feedback feedback);
 
 #endif

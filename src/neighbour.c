@@ -27,7 +27,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define NUD_HAS_MAC (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
 /* Not to be asked for: fixed by somebody, or being asked for already. */
 #define NUD_LEAVE_ALONE (NUD_PERMANENT | NUD_NOARP | NUD_INCOMPLETE)
 
@@ -38,7 +37,7 @@ struct watch {
 	struct neighbour known; /* as the callback was told */
 	unsigned int users;
 	uint16_t state; /* NUD_..., as last looked up; NUD_NONE if there is no entry */
-	bool probed;	/* asked to prove itself, by the last refresh */
+	bool probed; /* asked to prove itself, by the last refresh */
 	bool route_unknown;
 	bool entry_unknown;
 	struct watch *next;
@@ -105,7 +104,7 @@ static int watch_entry(struct neighbours *neighbours, struct watch *watch, struc
 	watch->state = entry.state;
 	if (!(entry.state & NUD_PROBE))
 		watch->probed = false;
-	if (entry.state & NUD_HAS_MAC) {
+	if (entry.has_mac) {
 		found->resolved = true;
 		memcpy(found->mac, entry.mac, sizeof(found->mac));
 		return 0;
@@ -153,14 +152,6 @@ static int examine_all(struct neighbours *neighbours)
 	return rc;
 }
 
-static bool address_read(const struct nlattr *attribute, struct in_addr *address)
-{
-	if (mnl_attr_get_payload_len(attribute) != sizeof(*address))
-		return false;
-	memcpy(address, mnl_attr_get_payload(attribute), sizeof(*address));
-	return true;
-}
-
 static void routes_unknown(struct neighbours *neighbours)
 {
 	struct watch *watch;
@@ -180,7 +171,7 @@ static void route_notified(struct neighbours *neighbours, const struct nlmsghdr 
 
 	mnl_attr_for_each (attribute, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attribute) == RTA_DST)
-			address_read(attribute, &prefix);
+			prefix.s_addr = mnl_attr_get_u32(attribute);
 	}
 	for (watch = neighbours->watches; watch; watch = watch->next) {
 		if ((watch->known.address.s_addr & mask) == (prefix.s_addr & mask))
@@ -199,7 +190,7 @@ static void entry_notified(struct neighbours *neighbours, const struct nlmsghdr 
 		return;
 	mnl_attr_for_each (attribute, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attribute) == NDA_DST)
-			address_read(attribute, &address);
+			address.s_addr = mnl_attr_get_u32(attribute);
 	}
 	for (watch = neighbours->watches; watch; watch = watch->next) {
 		if (watch->known.ifindex == header->ndm_ifindex &&
@@ -237,8 +228,7 @@ static int subscribe(struct mnl_socket *socket)
 	for (i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
 		int group = groups[i];
 
-		if (mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) <
-		    0)
+		if (mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)))
 			return -errno;
 	}
 	/* A smaller one does too: what is lost is looked up again. */
@@ -379,7 +369,7 @@ static void watch_refresh(struct neighbours *neighbours, struct watch *watch)
 	}
 	if (watch->state & NUD_LEAVE_ALONE || asked_already(neighbours, watch))
 		return;
-	if (!(watch->state & NUD_HAS_MAC)) {
+	if (!watch->known.resolved || watch->state == NUD_NONE) {
 		(void)next_hop_resolve(neighbours->requests, &hop);
 	} else if (!(watch->state & NUD_PROBE)) {
 		watch->probed = !next_hop_probe(neighbours->requests, &hop);

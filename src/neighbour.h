@@ -31,14 +31,20 @@ struct neighbour {
 
 struct neighbours;
 
-/* Called for each watched address whose neighbour has become known, changed or been lost. */
+/*
+ * Called for each watched address whose neighbour has become known, changed or been lost. It must
+ * not watch or forget addresses itself.
+ */
 typedef void neighbour_changed(const struct neighbour *neighbour, void *context);
 
 /* Opens the sockets and subscribes to neighbour, link and route changes. Returns 0 or -errno. */
 int neighbours_open(neighbour_changed *changed, void *context, struct neighbours **neighbours);
 void neighbours_close(struct neighbours *neighbours);
 
-/* Watches an address: looks up its route and asks for its MAC. The callback tells, later too. */
+/*
+ * Watches an address: looks up its route and asks for its MAC. The callback tells, later too. Who
+ * watches one that is watched already is told what is known; it takes as many calls to forget it.
+ */
 int neighbours_watch(struct neighbours *neighbours, struct in_addr address);
 void neighbours_forget(struct neighbours *neighbours, struct in_addr address);
 

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* In the other states an entry may still show the MAC that it has lost. */
+#define NUD_HAS_MAC (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
+
 static int route_read(const struct nlmsghdr *message, void *context)
 {
 	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
@@ -50,8 +53,8 @@ int next_hop_look_up(struct mnl_socket *socket, struct in_addr destination, stru
 	switch (rc) {
 	case -ENETUNREACH:
 	case -EHOSTUNREACH: /* a route of type unreachable */
-	case -EACCES:	    /* prohibit */
-	case -EINVAL:	    /* blackhole */
+	case -EACCES: /* prohibit */
+	case -EINVAL: /* blackhole */
 		return 0;
 	}
 	return rc;
@@ -64,10 +67,13 @@ static int entry_read(const struct nlmsghdr *message, void *context)
 	const struct nlattr *attribute;
 
 	entry->state = header->ndm_state;
+	entry->has_mac = false;
 	mnl_attr_for_each (attribute, message, sizeof(*header)) {
-		if (mnl_attr_get_type(attribute) == NDA_LLADDR &&
-		    mnl_attr_get_payload_len(attribute) == sizeof(entry->mac))
-			memcpy(entry->mac, mnl_attr_get_payload(attribute), sizeof(entry->mac));
+		if (mnl_attr_get_type(attribute) != NDA_LLADDR ||
+		    mnl_attr_get_payload_len(attribute) != sizeof(entry->mac))
+			continue;
+		memcpy(entry->mac, mnl_attr_get_payload(attribute), sizeof(entry->mac));
+		entry->has_mac = header->ndm_state & NUD_HAS_MAC;
 	}
 	return MNL_CB_OK;
 }

@@ -19,6 +19,7 @@
 #include "netlink.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct next_hop {
@@ -28,6 +29,7 @@ struct next_hop {
 
 struct next_hop_entry {
 	uint16_t state; /* NUD_...; NUD_NONE if there is no entry */
+	bool has_mac; /* false on a link without Ethernet addresses, too */
 	uint8_t mac[6];
 };
 

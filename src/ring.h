@@ -21,4 +21,12 @@ struct ring_member {
  */
 int ring_build(const struct ring_member *members, size_t count, uint32_t *slots, uint32_t size);
 
+/*
+ * The round-robin schedule: every member as often as its weight says, as evenly spread as can be (smooth
+ * weighted round-robin). schedule_size() is how long it is, at most SCHEDULE_MAX; 0 without weights.
+ */
+#define SCHEDULE_MAX 4096
+uint32_t schedule_size(const struct ring_member *members, size_t count);
+int schedule_build(const struct ring_member *members, size_t count, uint32_t *slots, uint32_t size);
+
 #endif

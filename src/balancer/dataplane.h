@@ -15,11 +15,14 @@
 #include "neighbour.h"
 #include "runtime.h"
 
+#define WEIGHT_ONE 256 /* weights in force have 8 bits behind the point */
+
 /* A backend of a service, as the daemon knows it. */
 struct member {
 	const struct backend_config *config;
 	uint32_t index; /* into the map `backends` */
 	uint32_t server; /* into the map `loads` */
+	uint32_t weight; /* in force, in 1/WEIGHT_ONE */
 	struct neighbour neighbour;
 };
 

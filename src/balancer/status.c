@@ -194,7 +194,7 @@ static json_t *service_json(const struct status *status, const struct balanced_s
 	json_object_set_new(object, "protocol", json_string("tcp"));
 	json_object_set_new(object, "policy", json_string(policy_name(config->policy)));
 	json_set_integer(object, "choices", config->choices);
-	json_object_set_new(object, "signal", json_string("in-flight"));
+	json_object_set_new(object, "signal", json_string(signal_name(config->signal)));
 	json_object_set_new(object, "feedback", json_string(feedback_name(config->feedback)));
 	json_set_integer(object, "connections", sum.total.connections);
 	json_set_real(object, "connections_per_second", sum.per_second);

@@ -5,15 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
 #include "log.h"
-#include "ring.h"
 
-static struct service_key service_key(const struct service_config *config)
+struct service_key service_key(const struct service_config *config)
 {
 	return (struct service_key){
 		.address = config->address.address.s_addr,
@@ -86,6 +83,13 @@ static uint32_t backend_index(struct dataplane *dataplane, uint32_t service, str
 	return unused;
 }
 
+void member_set_weight(struct dataplane *dataplane, struct member *member, uint32_t weight)
+{
+	member->weight = weight;
+	dataplane->backends[member->index].cost =
+		(uint32_t)((uint64_t)COST_ONE * WEIGHT_ONE / weight);
+}
+
 static int fill_member(struct dataplane *dataplane, const struct balanced_service *service,
 		       struct member *member)
 {
@@ -105,31 +109,8 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 	backend->service = service->id;
 	backend->server = member->server;
 	backend->address = config->address.s_addr;
-	backend->cost = COST_ONE / config->weight;
+	member_set_weight(dataplane, member, config->weight * WEIGHT_ONE);
 	return 0;
-}
-
-static int write_service(struct dataplane *dataplane, const struct balanced_service *service,
-			 uint32_t ring_size)
-{
-	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	const struct service_config *config = service->config;
-	struct service_key key = service_key(config);
-	struct service value = {
-		.id = service->id,
-		.ring_size = ring_size,
-		.stale_after_ns = config->stale_after_ns,
-		.policy = config->policy,
-		.feedback = config->feedback,
-		.choices = (uint8_t)config->choices,
-	};
-
-	if (bpf_map_update_elem(map, &key, &value, BPF_ANY))
-		return -errno;
-	/* The VIP itself, for packets whose ports cannot be read. */
-	key.port = 0;
-	memset(&value, 0, sizeof(value));
-	return bpf_map_update_elem(map, &key, &value, BPF_ANY) ? -errno : 0;
 }
 
 static int fill_service(struct dataplane *dataplane, struct balanced_service *service)
@@ -224,68 +205,6 @@ void tables_free(struct dataplane *dataplane)
 		free(dataplane->services[i].members);
 	free(dataplane->services);
 	dataplane->services = NULL;
-}
-
-/* A new inner map with those slots, put in place of the service's old one at once. */
-static int ring_replace(struct dataplane *dataplane, uint32_t id, const uint32_t *slots,
-			uint32_t size)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	size_t bytes = size * sizeof(uint64_t);
-	uint64_t *view;
-	int fd, err = 0;
-
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", sizeof(uint32_t), sizeof(uint64_t), size,
-			    &options);
-	if (fd < 0)
-		return fd;
-	view = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (view == MAP_FAILED) {
-		err = -errno;
-		goto out;
-	}
-	for (uint32_t i = 0; i < size; i++)
-		view[i] = slots[i];
-	munmap(view, bytes);
-	if (bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.rings), &id, &fd, BPF_ANY))
-		err = -errno;
-out:
-	close(fd);
-	return err;
-}
-
-int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service)
-{
-	const struct service_config *config = service->config;
-	struct ring_member *members = calloc(config->backend_count, sizeof(*members));
-	uint32_t *slots = calloc(config->ring_size, sizeof(*slots));
-	size_t count = 0;
-	int err = -ENOMEM;
-
-	if (!members || !slots)
-		goto out;
-	for (size_t i = 0; i < config->backend_count; i++) {
-		const struct member *member = &service->members[i];
-
-		if (!member->neighbour.resolved)
-			continue;
-		members[count++] = (struct ring_member){
-			.id = member->index,
-			.identity = ntohl(member->config->address.s_addr),
-			.weight = member->config->weight,
-		};
-	}
-	err = count ? ring_build(members, count, slots, config->ring_size) : 0;
-	if (!err && count)
-		err = ring_replace(dataplane, service->id, slots, config->ring_size);
-	if (!err)
-		err = write_service(dataplane, service, count ? config->ring_size : 0);
-out:
-	if (err)
-		log_error("%s: cannot build the ring: %s", config->name, strerror(-err));
-	free(members);
-	free(slots);
-	return err;
 }
 
 static void server_set_mac(struct dataplane *dataplane, const struct neighbour *neighbour)

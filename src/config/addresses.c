@@ -79,19 +79,33 @@ const char *parse_service_address(const struct field *field, const char *text, v
 }
 
 /* One's own, so loopback is fine, and so is 0.0.0.0: all that the host has. */
-const char *parse_listen(const struct field *field, const char *text, void *value)
+static const char *parse_own_endpoint(const char *text, struct endpoint *to, bool *is_there)
 {
-	struct config *config = value;
 	struct endpoint endpoint;
 	uint32_t host;
 
-	(void)field;
 	if (endpoint_parse(text, &endpoint))
 		return endpoint_complaint(text);
 	host = ntohl(endpoint.address.s_addr);
 	if (IN_MULTICAST(host) || host == INADDR_BROADCAST)
 		return not_unicast(endpoint.address);
-	config->listen = endpoint;
-	config->listening = true;
+	*to = endpoint;
+	*is_there = true;
 	return NULL;
+}
+
+const char *parse_listen(const struct field *field, const char *text, void *value)
+{
+	struct config *config = value;
+
+	(void)field;
+	return parse_own_endpoint(text, &config->listen, &config->listening);
+}
+
+const char *parse_agent_listen(const struct field *field, const char *text, void *value)
+{
+	struct config *config = value;
+
+	(void)field;
+	return parse_own_endpoint(text, &config->agent_listen, &config->agent_listening);
 }

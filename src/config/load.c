@@ -170,6 +170,11 @@ const char *policy_name(enum policy policy)
 	return choice_name(policies, policy);
 }
 
+const char *signal_name(enum signal signal)
+{
+	return choice_name(signals, signal);
+}
+
 const char *feedback_name(enum feedback feedback)
 {
 	return choice_name(feedbacks, feedback);

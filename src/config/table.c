@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "table.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,29 +14,44 @@
 #define TEXT_OF_(number) #number
 #define TEXT_OF(number) TEXT_OF_(number)
 #define KEPT_IN(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
-#define LIST_IN(type, member, counter)                                                        \
-	.list = true, .offset = offsetof(type, member), .size = sizeof(*((type *)0)->member), \
+#define LIST_IN(type, member, counter)                                                             \
+	.list = true, .offset = offsetof(type, member), .size = sizeof(*((type *)0)->member),      \
 	.count_offset = offsetof(type, counter)
 
 #define US 1000ULL
 #define MS (1000 * US)
 #define SECOND (1000 * MS)
 
-const struct choice policies[] = {
-	{"power-of-choices", POLICY_POWER_OF_CHOICES, false},
-	{"maglev", POLICY_MAGLEV, false},
-	{"least-loaded", 0, true},
-	{"prequal", 0, true},
-	{"weighted-random", 0, true},
-	{"round-robin", 0, true},
-	{"random", 0, true},
-	{0},
-};
+#define CHOICE_OF_POLICY(symbol, name, ...) {name, POLICY_##symbol, false},
+const struct choice policies[] = {POLICIES(CHOICE_OF_POLICY){0}};
+#undef CHOICE_OF_POLICY
+
+#define CHOICE_OF_SIGNAL(symbol, name, ...) {name, SIGNAL_##symbol, false},
+const struct choice signals[] = {SIGNALS(CHOICE_OF_SIGNAL){0}};
+#undef CHOICE_OF_SIGNAL
 
 const struct choice feedbacks[] = {
 	{"in-band", FEEDBACK_IN_BAND, false},
+	{"poll", FEEDBACK_POLL, false},
 	{"none", FEEDBACK_NONE, false},
-	{"poll", 0, true},
+	{0},
+};
+
+static const struct choice weightings[] = {
+	{"auto", true, false},
+	{"configured", false, false},
+	{0},
+};
+
+static const struct choice yes_or_no[] = {
+	{"yes", true, false},
+	{"no", false, false},
+	{0},
+};
+
+static const struct choice poll_protocols[] = {
+	{"report", POLL_REPORT, false},
+	{"agent-check", POLL_AGENT_CHECK, false},
 	{0},
 };
 
@@ -45,17 +61,7 @@ static const struct choice protocols[] = {
 	{0},
 };
 
-/* With one choice each there is nothing to keep yet. */
-static const struct choice signals[] = {
-	{"in-flight", 0, false},
-	{"utilisation", 0, true},
-	{"cpu", 0, true},
-	{"latency", 0, true},
-	{"accept-queue", 0, true},
-	{"application", 0, true},
-	{0},
-};
-
+/* With one choice there is nothing to keep yet. */
 static const struct choice forwards[] = {
 	{"l2", 0, false}, {"l3", 0, true}, {"ipip", 0, true}, {"ip6ip6", 0, true}, {0},
 };
@@ -126,8 +132,9 @@ static const struct field service_fields[] = {
 	{
 		.key = "policy",
 		.roles = BALANCER,
-		.sentence = "How a backend is chosen: power-of-choices takes the least "
-			    "loaded of a few candidates, maglev hashes alone.",
+		.sentence =
+			"How a backend is chosen: power-of-choices takes the least loaded of a few candidates, "
+			"least-loaded that of all; maglev goes by the flow's hash alone.",
 		.fallback = "power-of-choices",
 		.parse = parse_choice,
 		.choices = policies,
@@ -136,7 +143,7 @@ static const struct field service_fields[] = {
 	{
 		.key = "choices",
 		.roles = BALANCER,
-		.sentence = "How many candidates power-of-choices compares.",
+		.sentence = "How many candidates power-of-choices and prequal compare.",
 		.expected = "a whole number from 1 to " TEXT_OF(CHOICES_MAX),
 		.fallback = "4",
 		.parse = parse_number,
@@ -147,20 +154,74 @@ static const struct field service_fields[] = {
 	{
 		.key = "signal",
 		.roles = BALANCER,
-		.sentence = "Which load is compared: in-flight counts unanswered requests.",
+		.sentence = "Which load is compared: in-flight counts unanswered requests, worst "
+			    "takes the most used resource.",
 		.fallback = "in-flight",
 		.parse = parse_choice,
 		.choices = signals,
+		KEPT_IN(struct service_config, signal),
 	},
 	{
 		.key = "feedback",
 		.roles = BALANCER,
 		.sentence = "How the load becomes known: in-band reads it off the servers' "
-			    "own packets, none does without.",
+			    "own packets, poll asks their agents, none does without.",
 		.fallback = "in-band",
 		.parse = parse_choice,
 		.choices = feedbacks,
 		KEPT_IN(struct service_config, feedback),
+	},
+	{
+		.key = "poll_interval",
+		.roles = BALANCER,
+		.sentence = "With feedback: poll, how often each agent is asked.",
+		.expected = "a duration with its unit from 1ms to 60s, such as 1s",
+		.fallback = "1s",
+		.parse = parse_duration,
+		.min = MS,
+		.max = 60 * SECOND,
+		KEPT_IN(struct service_config, poll_interval_ns),
+	},
+	{
+		.key = "poll_protocol",
+		.roles = BALANCER,
+		.sentence = "How agents are asked: report is one UDP datagram each way, "
+			    "agent-check is HAProxy's, over TCP.",
+		.fallback = "report",
+		.parse = parse_choice,
+		.choices = poll_protocols,
+		KEPT_IN(struct service_config, poll_protocol),
+	},
+	{
+		.key = "poll_port",
+		.roles = BALANCER,
+		.sentence = "The port on which the servers' agents answer.",
+		.expected = "a port from 1 to 65535",
+		.fallback = "9571",
+		.parse = parse_number,
+		.min = 1,
+		.max = 65535,
+		KEPT_IN(struct service_config, poll_port),
+	},
+	{
+		.key = "weights",
+		.roles = BALANCER,
+		.sentence = "auto corrects the weights by what the servers turn out to be "
+			    "capable of; configured takes them as they are.",
+		.fallback = "auto",
+		.parse = parse_choice,
+		.choices = weightings,
+		KEPT_IN(struct service_config, auto_weights),
+	},
+	{
+		.key = "pending",
+		.roles = BALANCER,
+		.sentence = "Whether connections that a server has not reported yet count "
+			    "as load.",
+		.fallback = "yes",
+		.parse = parse_choice,
+		.choices = yes_or_no,
+		KEPT_IN(struct service_config, with_pending),
 	},
 	{
 		.key = "stale_after",
@@ -261,6 +322,15 @@ static const struct field config_fields[] = {
 		.expected = "an IPv4 address and a port, such as 127.0.0.1:9570",
 		/* Sets `listening` too. */
 		.parse = parse_listen,
+	},
+	{
+		.key = "agent_listen",
+		.roles = SERVER,
+		.sentence = "Where the agent answers polls, in UDP with a report and in TCP "
+			    "as HAProxy's agent-check; if absent, nowhere.",
+		.expected = "an IPv4 address and a port, such as 0.0.0.0:9571",
+		/* Sets `agent_listening` too. */
+		.parse = parse_agent_listen,
 	},
 	{
 		.key = "balancers",

@@ -12,7 +12,7 @@
 
 #include "config.h"
 
-#define FIELDS_MAX 16 /* of one mapping, its end included */
+#define FIELDS_MAX 24 /* of one mapping, its end included */
 
 struct field;
 struct mapping;
@@ -46,13 +46,13 @@ struct field {
 	size_t size; /* 0: checked, but not kept */
 	size_t count_offset;
 	size_t line_offset; /* of an item's `int line`; 0: has none */
-	uint64_t min;	    /* of a number or duration */
+	uint64_t min; /* of a number or duration */
 	uint64_t max;
 	const struct choice *choices;
 };
 
 struct mapping {
-	const char *name;	    /* "a service" */
+	const char *name; /* "a service" */
 	const struct field *fields; /* the first without a key ends them */
 };
 
@@ -62,6 +62,7 @@ extern const struct mapping config_mapping;
 extern const struct mapping service_mapping;
 
 extern const struct choice policies[];
+extern const struct choice signals[];
 extern const struct choice feedbacks[];
 
 /* The row of a key, or NULL. */

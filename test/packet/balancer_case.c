@@ -196,12 +196,28 @@ static void check_output(const struct balancer_case *test, const struct frame *i
 		assert_frame(&outcome->frame, &expected);
 }
 
+static const char *verdict_name(int verdict)
+{
+	static const char *const names[] = {
+#define VERDICT_NAME(symbol, name, action, sentence) name,
+		VERDICTS(VERDICT_NAME)
+#undef VERDICT_NAME
+	};
+
+	return names[verdict];
+}
+
+/* One verdict, once. */
 static void check_verdict(const struct balancer_case *test, const struct state *after)
 {
-	int i;
+	int i, counted = 0;
 
-	for (i = 0; i < VERDICT_COUNT; i++)
-		assert_int_equal(after->verdicts[i], i == (int)test->verdict);
+	for (i = 0; i < VERDICT_COUNT; i++) {
+		counted += after->verdicts[i];
+		if (after->verdicts[i])
+			assert_string_equal(verdict_name(i), verdict_name(test->verdict));
+	}
+	assert_int_equal(counted, 1);
 }
 
 /* Is the report believed, whatever becomes of the packet afterwards? */

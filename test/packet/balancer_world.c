@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "balancer_world.h"
 
+#include "choose.h"
+
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -94,7 +96,8 @@ static int map_fd(const struct bpf_map *map)
 
 static void map_put(const struct bpf_map *map, const void *key, const void *value)
 {
-	assert_int_equal(bpf_map_update_elem(map_fd(map), key, value, BPF_ANY), 0);
+	if (bpf_map_update_elem(map_fd(map), key, value, BPF_ANY))
+		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
 }
 
 static void settings_put(const struct before *before)
@@ -123,6 +126,7 @@ static void service_put(const struct before *before)
 		.ring_size = before->empty_ring ? 0 : RING_SIZE,
 		.stale_after_ns = stale_after_ms * 1000000ULL,
 		.policy = before->maglev ? POLICY_MAGLEV : POLICY_POWER_OF_CHOICES,
+		.with_pending = 1,
 		.feedback = before->no_feedback ? FEEDBACK_NONE : FEEDBACK_IN_BAND,
 		.choices = before->choices ? before->choices : CHOICES_MAX,
 	};
@@ -251,8 +255,9 @@ uint64_t verdict_count(enum verdict verdict)
 static int ring_create(uint32_t size)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	int ring = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, size, &options);
-	uint32_t slot, backend;
+	int ring = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 8, size, &options);
+	uint64_t backend;
+	uint32_t slot;
 
 	for (slot = 0; ring >= 0 && slot < size; slot++) {
 		backend = 1 + slot % BACKENDS;

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "harness.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -22,13 +27,13 @@ void harness_require_root(void)
 	exit(0);
 }
 
-static int run_ip_batch(const char *lines)
+int network_change(const char *ip_batch)
 {
 	FILE *ip = popen("ip -batch -", "w");
 
 	if (!ip)
 		return -errno;
-	fputs(lines, ip);
+	fputs(ip_batch, ip);
 	return pclose(ip) ? -EINVAL : 0;
 }
 
@@ -36,7 +41,7 @@ int network_enter(const char *ip_batch)
 {
 	if (unshare(CLONE_NEWNET))
 		return -errno;
-	return run_ip_batch(ip_batch);
+	return network_change(ip_batch);
 }
 
 int network_set(const char *name, const char *value)
@@ -89,6 +94,50 @@ int run_tc(int program, uint32_t ifindex, const struct frame *in, struct outcome
 	outcome->action = run.retval;
 	outcome->note_length = 0;
 	outcome->frame.length = run.data_size_out;
+	return 0;
+}
+
+int run_xdp_live(int program, uint32_t ifindex, const struct frame *in)
+{
+	struct xdp_md context = {.data_end = in->length, .ingress_ifindex = ifindex};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = in->bytes, .data_size_in = in->length,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1,
+		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+
+	return bpf_prog_test_run_opts(program, &run) ? -errno : 0;
+}
+
+int capture_open(const char *interface)
+{
+	struct sockaddr_ll address = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = if_nametoindex(interface),
+	};
+	struct timeval second = {.tv_sec = 1};
+	int capture = socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (capture < 0)
+		return -errno;
+	if (setsockopt(capture, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) ||
+	    bind(capture, (struct sockaddr *)&address, sizeof(address))) {
+		close(capture);
+		return -errno;
+	}
+	return capture;
+}
+
+int capture_next(int capture, uint16_t ethertype, struct frame *frame)
+{
+	ssize_t length;
+
+	do {
+		length = recv(capture, frame->bytes, sizeof(frame->bytes), 0);
+		if (length < 0)
+			return -ETIMEDOUT;
+	} while (frame->bytes[AT_ETHERTYPE] != ethertype >> 8 ||
+		 frame->bytes[AT_ETHERTYPE + 1] != (ethertype & 0xff));
+	frame->length = length;
 	return 0;
 }
 

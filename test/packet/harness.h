@@ -28,12 +28,24 @@ void harness_require_root(void);
  */
 int network_enter(const char *ip_batch);
 
+/* More such lines, later. */
+int network_change(const char *ip_batch);
+
 /* Writes below /proc/sys/net of the namespace. */
 int network_set(const char *name, const char *value);
 
 /* As if the frame had come in by that interface. Return 0 or a negative errno. */
 int run_xdp(int program, uint32_t ifindex, const struct frame *in, struct outcome *outcome);
 int run_tc(int program, uint32_t ifindex, const struct frame *in, struct outcome *outcome);
+
+/* Really sends and delivers what becomes of the frame, by that interface. */
+int run_xdp_live(int program, uint32_t ifindex, const struct frame *in);
+
+/* A socket that gets all frames that arrive at the interface. Returns it or a negative errno. */
+int capture_open(const char *interface);
+
+/* Waits a second at most for the next frame of that type (ETH_P_*). Returns 0 or -ETIMEDOUT. */
+int capture_next(int capture, uint16_t ethertype, struct frame *frame);
 
 /* Reads an entry of a per-CPU map of counters, summed up. */
 uint64_t counter_read(int map, uint32_t index);

@@ -30,13 +30,13 @@
 /* Why there is no sandbox, or NULL. */
 static const char *sandbox_refused;
 
-#define SANDBOX_REQUIRED()                                                                    \
-	do {                                                                                  \
-		if (sandbox_refused) {                                                        \
-			print_message("skipped: no namespaces of our own (%s): needs root\n", \
-				      sandbox_refused);                                       \
-			skip();                                                               \
-		}                                                                             \
+#define SANDBOX_REQUIRED()                                                                         \
+	do {                                                                                       \
+		if (sandbox_refused) {                                                             \
+			print_message("skipped: no namespaces of our own (%s): needs root\n",      \
+				      sandbox_refused);                                            \
+			skip();                                                                    \
+		}                                                                                  \
 	} while (0)
 
 static inline int sandbox_furnish(void)
@@ -68,8 +68,8 @@ static inline int sandbox_tests(int (*tests)(void))
 }
 
 /*
- * Process 1 of the sandbox. The leak sanitizer, which runs in exit(), cannot stop a process 1, so the
- * tests are its child; nor does it work where children get another process namespace.
+ * Process 1 of the sandbox. The leak sanitizer, which runs in exit(), cannot stop a process 1, so
+ * the tests are its child; nor does it work where children get another process namespace.
  */
 static inline int sandbox_init(int (*tests)(void))
 {

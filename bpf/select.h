@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Choosing in the kernel: gets the candidates out of the maps and lets choose.h judge them.
+ *
+ * The functions are global ones, because the verifier walks those once and not again for every path
+ * that leads to them. To them, a pointer may be NULL.
+ */
+#ifndef PLIMSOLL_SELECT_H
+#define PLIMSOLL_SELECT_H
+
+#include "choose.h"
+#include "hash.h"
+#include "maps.h"
+
+/* A backend's place in the array of its service's ring, behind which the others follow. */
+static __always_inline __u32 ring_read(void *ring, __u32 slot)
+{
+	__u64 *backend = bpf_map_lookup_elem(ring, &slot);
+
+	return backend ? (__u32)*backend : BACKEND_NONE;
+}
+
+/* What a backend is worth to the service's policy: the lowest wins. KEY_UNKNOWN without a report. */
+__noinline __u64 backend_key(const struct service *service, __u32 index,
+			     const struct choosing *choosing, __u64 now)
+{
+	struct candidate candidate;
+	struct choice_state *state;
+	struct backend *backend;
+	struct load *load;
+	__u32 id, server;
+
+	if (!service || !choosing)
+		return KEY_UNKNOWN;
+	backend = bpf_map_lookup_elem(&backends, &index);
+	if (!backend)
+		return KEY_UNKNOWN;
+	server = backend->server;
+	load = bpf_map_lookup_elem(&loads, &server);
+	if (!load || !load_known(load, now, service->stale_after_ns))
+		return KEY_UNKNOWN;
+	candidate_fill(&candidate, load, backend->cost, service->signal, service->with_pending);
+	if (service->policy == POLICY_PREQUAL) {
+		id = service->id;
+		state = bpf_map_lookup_elem(&choice_states, &id);
+		if (state)
+			state->hot = hot_update(state->hot, &candidate);
+	}
+	return key_by_policy(&candidate, choosing, service->policy);
+}
+
+/* The best so far, of those that have been looked at. */
+struct selection {
+	const struct service *service;
+	struct choosing choosing;
+	__u64 now;
+	__u64 lowest;
+	__u32 backend;
+	__u32 id;
+	__u32 first; /* where to begin, so that equals take turns */
+};
+
+static __always_inline void consider(struct selection *selection, __u32 index, __u32 number)
+{
+	__u64 key;
+
+	selection->choosing.random = hash_mix(selection->choosing.random + number);
+	key = backend_key(selection->service, index, &selection->choosing, selection->now);
+	if (key < selection->lowest) {
+		selection->lowest = key;
+		selection->backend = index;
+	}
+}
+
+/* For bpf_loop(): the number-th of all backends. */
+static long consider_member(__u32 number, struct selection *selection)
+{
+	const struct service *service = selection->service;
+	__u32 id = selection->id, place;
+	void *ring = bpf_map_lookup_elem(&rings, &id);
+
+	if (!ring || !service)
+		return 1;
+	place = selection->first + number;
+	if (place >= service->member_count)
+		place -= service->member_count;
+	consider(selection, ring_read(ring, service->ring_size + place), number);
+	return 0;
+}
+
+static __always_inline __u32 next_of_schedule(void *ring, const struct service *service)
+{
+	__u32 id = service->id, next;
+	struct choice_state *state = bpf_map_lookup_elem(&choice_states, &id);
+
+	if (!state || !service->schedule_size)
+		return BACKEND_NONE;
+	next = __sync_fetch_and_add(&state->next, 1) % service->schedule_size;
+	return ring_read(ring, service->ring_size + service->member_count + next);
+}
+
+/*
+ * By load. A backend of which nothing is known keeps its share by weight: it is taken where it is the
+ * flow's first candidate, and only there. So it is neither starved, without traffic it could never report,
+ * nor flooded.
+ */
+static __always_inline __u32 least_of(void *ring, const struct service *service, __u64 hash,
+				      enum candidates from)
+{
+	__u32 id = service->id, i;
+	struct choice_state *state = bpf_map_lookup_elem(&choice_states, &id);
+	struct selection selection = {
+		.service = service,
+		.now = bpf_ktime_get_ns(),
+		.id = id,
+	};
+
+	selection.choosing.hash = hash;
+	selection.choosing.random = hash ^ selection.now;
+	selection.choosing.hot = state ? state->hot : 0;
+	selection.backend = ring_read(ring, choose_slot(hash, 0, service->ring_size));
+	selection.lowest =
+		backend_key(service, selection.backend, &selection.choosing, selection.now);
+	if (selection.lowest == KEY_UNKNOWN)
+		return selection.backend;
+	if (from == CANDIDATES_ALL) {
+		selection.lowest = KEY_UNKNOWN; /* its turn comes with the others */
+		selection.first = (__u32)((hash >> 32) * service->member_count >> 32);
+		bpf_loop(service->member_count, consider_member, &selection, 0);
+		return selection.backend;
+	}
+	for (i = 1; i < CHOICES_MAX && i < service->choices; i++)
+		consider(&selection, ring_read(ring, choose_slot(hash, i, service->ring_size)), i);
+	return selection.backend;
+}
+
+/* The backend of a flow that has none; BACKEND_NONE if there is none to take it. */
+__noinline __u32 select_backend(const struct service *service, __u64 hash, int is_new)
+{
+	__u32 id = service ? service->id : 0;
+	void *ring = bpf_map_lookup_elem(&rings, &id);
+	enum candidates from;
+	__u32 next;
+
+	if (!service || !ring || !service->ring_size)
+		return BACKEND_NONE;
+	from = candidates_of(service->policy);
+	/*
+	 * In the middle of a connection that we do not know, load is no guide: the first candidate is what
+	 * any balancer would take. So it is where no feedback is wanted.
+	 */
+	if (!is_new || (service->feedback == FEEDBACK_NONE &&
+			(from == CANDIDATES_RING || from == CANDIDATES_ALL)))
+		from = CANDIDATES_HASH;
+	switch (from) {
+	case CANDIDATES_RING:
+	case CANDIDATES_ALL:
+		return least_of(ring, service, hash, from);
+	case CANDIDATES_RANDOM:
+		hash ^= (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+		break;
+	case CANDIDATES_NEXT:
+		next = next_of_schedule(ring, service);
+		/* While the array is being replaced, its parts may not be where they were. */
+		if (next != BACKEND_NONE)
+			return next;
+		break;
+	default:
+		break;
+	}
+	return ring_read(ring, choose_slot(hash, 0, service->ring_size));
+}
+
+#endif

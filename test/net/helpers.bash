@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# shellcheck shell=bash
+# What the stories share. Each file has one lab of its own, so that several can run at a time;
+# it is taken down whatever happens, and what a killed run has left is found by the next one.
+
+bats_require_minimum_version 1.5.0
+
+# shellcheck source=lab/common.sh
+. "$BATS_TEST_DIRNAME/../../lab/common.sh"
+# shellcheck source=lab/servers.sh
+. "$BATS_TEST_DIRNAME/../../lab/servers.sh"
+# shellcheck source=lab/plimsoll.sh
+. "$BATS_TEST_DIRNAME/../../lab/plimsoll.sh"
+# shellcheck source=lab/wire.sh
+. "$BATS_TEST_DIRNAME/../../lab/wire.sh"
+[ -z "${LAB:-}" ] || lab_select "$LAB"
+
+# ------------------------------------------------------------------- a file, a test
+
+setup() {
+	[ "$(id -u)" -eq 0 ] || skip 'network namespaces are root'\''s to make'
+}
+
+# No program of a test outlives it; what holds the lab together does.
+teardown() {
+	end_client_programs
+}
+
+teardown_file() {
+	[ -z "${LAB:-}" ] || lab down
+}
+
+# open_lab [ARGUMENTS OF lab up...]: for setup_file.
+open_lab() {
+	[ "$(id -u)" -eq 0 ] || return 0
+	close_deserted_labs
+	export LAB=net$$
+	lab_select "$LAB"
+	lab up "$@"
+}
+
+close_deserted_labs() {
+	local state process
+
+	for state in "$LAB_STATES"/net[0-9]*; do
+		process=${state##*/net}
+		[ ! -d "$state" ] || [ -d "/proc/$process" ] || lab down "name=net$process"
+	done
+}
+
+end_client_programs() {
+	local machine pid
+
+	for machine in $(machines c); do
+		for pid in $(ip netns pids "$(namespace "$machine")"); do
+			kill "$pid" 2>/dev/null || true
+		done
+	done
+}
+
+# lab VERB...: without the descriptor by which bats would wait for whatever is started in it.
+lab() {
+	"$ROOT/lab/lab" "$@" 3>&-
+}
+
+# ------------------------------------------------------------------- saying what is wrong
+
+# expect ARGUMENTS OF [: and says what it was that did not hold.
+expect() {
+	[ "$@" ] || fail "does not hold: $*"
+}
+
+# holds EXPRESSION: of awk's, for numbers with a fraction.
+holds() {
+	awk "BEGIN { exit !($1) }" || fail "does not hold: $1"
+}
+
+# says TEXT: the program that was `run` has printed it.
+says() {
+	[[ $output == *"$1"* ]] || fail "no \"$1\" in: $output"
+}
+
+fail() {
+	echo "$*"
+	return 1
+}
+
+# ------------------------------------------------------------------- clients
+
+# fetch PATH [ARGUMENTS OF curl...]: from the VIP, by c1. Each call is a connection.
+fetch() {
+	local path=$1
+
+	shift
+	inside c1 curl -sS --fail --max-time 20 "$@" "http://$LAB_VIP/$path" 3>&-
+}
+
+# fetch_names COUNT [CLIENT]: a connection each; the name of the server that had it, one a line.
+fetch_names() {
+	inside "${2:-c1}" curl -sS --fail --max-time 20 -H 'Connection: close' \
+		"http://$LAB_VIP/name?[1-$1]"
+}
+
+checksum() {
+	sha256sum | cut -d ' ' -f 1
+}
+
+checksum_of() {
+	checksum <"$LAB_FILES/$1"
+}
+
+# load_start [ARGUMENTS OF lab wrk...]: in the background. Result: load_result.
+load_start() {
+	lab wrk --json "$@" >"$BATS_TEST_TMPDIR/load.json" 2>&1 &
+	echo $! >"$BATS_TEST_TMPDIR/load.pid"
+}
+
+# load_result FILTER: waits for the load's end; FILTER is jq's.
+load_result() {
+	wait_until 60 process_gone "$(cat "$BATS_TEST_TMPDIR/load.pid")"
+	jq -r "$1" "$BATS_TEST_TMPDIR/load.json" || fail "$(cat "$BATS_TEST_TMPDIR/load.json")"
+}
+
+# ------------------------------------------------------------------- what is told
+
+# show MACHINE FILTER: from `plimsoll show --json`, by jq.
+show() {
+	lab show "$1" --json | jq -r "$2"
+}
+
+counter() { # BALANCER NAME
+	show "$1" ".counters.\"$2\""
+}
+
+# backend SERVER FILTER [BALANCER]: what the balancer tells of the server.
+backend() {
+	show "${3:-b1}" ".services[0].backends[] | select(.address == \"$(address "$1")\") | $2"
+}
+
+backend_is() { # SERVER FILTER VALUE
+	[ "$(backend "$1" "$2")" = "$3" ]
+}
+
+# stamped SERVERS...: reports sent, all together.
+stamped() {
+	local machine sum=0
+
+	for machine in "$@"; do
+		sum=$((sum + $(show "$machine" .carriers.stamped)))
+	done
+	echo $sum
+}
+
+# ------------------------------------------------------------------- what passes on the wires
+
+# wire FILTER: from the switch's counters, by jq.
+wire() {
+	wire_counters | jq -r "$1"
+}
+
+wire_is_quiet() {
+	local before
+
+	before=$(wire_counters)
+	sleep 0.3
+	[ "$(wire_counters)" = "$before" ]
+}
+
+# connections_during SECONDS: {"s1":, ...}, new ones by the switch's count.
+connections_during() {
+	local before
+
+	before=$(wire .connections)
+	sleep "$1"
+	jq -c --argjson before "$before" \
+		'.connections | to_entries | map(.value -= $before[.key]) | from_entries' < <(wire_counters)
+}
+
+# share SERVER CONNECTIONS: of all.
+share() {
+	jq -r ".$1 / ([.[]] | add)" <<<"$2"
+}
+
+# captured FILE: packets in it.
+captured() {
+	tcpdump -n -r "$1" 2>/dev/null | wc -l
+}
+
+# retransmitted MACHINES...: segments, since the machine was made.
+retransmitted() {
+	local machine sum=0
+
+	for machine in "$@"; do
+		sum=$((sum + $(inside "$machine" nstat -asz TcpRetransSegs | awk '/Retrans/ { print $2 }')))
+	done
+	echo $sum
+}

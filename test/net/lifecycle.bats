@@ -1,0 +1,262 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# How the daemons begin, end, are killed and come back: the traffic does not notice, and the host is
+# afterwards what it was before.
+
+load helpers
+
+setup_file() {
+	open_lab clients=1 servers=3
+	lab nginx
+	lab config
+}
+
+setup() {
+	[ "$(id -u)" -eq 0 ] || skip 'network namespaces are root'\''s to make'
+	lab start all
+}
+
+teardown() {
+	end_client_programs
+	lab stop all
+}
+
+# ------------------------------------------------------------------- the daemon dies
+
+# download_start NAME PATH RATE: in the background.
+download_start() {
+	fetch "$2" --limit-rate "$3" -o "$BATS_TEST_TMPDIR/$1" &
+	echo $! >"$BATS_TEST_TMPDIR/$1.pid"
+	wait_until 5 test -s "$BATS_TEST_TMPDIR/$1"
+}
+
+download_runs() {
+	expect -n "$(pid_of "$BATS_TEST_TMPDIR/$1.pid")"
+}
+
+download_is_whole() { # NAME PATH
+	wait "$(cat "$BATS_TEST_TMPDIR/$1.pid")"
+	expect "$(checksum <"$BATS_TEST_TMPDIR/$1")" = "$(checksum_of "$2")"
+}
+
+@test "the balancer's daemon is killed: a download and new connections go on, show says so" {
+	download_start file 100m 30M
+	lab kill b1
+	run -0 fetch_names 30
+	expect "$(sort -u <<<"$output" | wc -l)" -eq 3
+	run -1 lab show b1
+	says 'does not run'
+	says "$(namespace b1)"
+	run -1 lab show b1 --json
+	expect "$(jq -r .error <<<"$output" | grep -c 'does not run')" -eq 1
+	download_runs file
+	download_is_whole file 100m
+}
+
+# Connections made while the servers' load changes are where their hash alone would not send them:
+# each that the new daemon lost would be reset.
+@test "it is started again: connections keep their servers, flows and counts are kept" {
+	local i flows connections
+
+	load_start duration=3 connections=48
+	for i in {1..12}; do
+		download_start "file$i" 10k 2k
+	done
+	load_result .errors
+	flows=$(show b1 .flows.used)
+	connections=$(show b1 '.services[0].connections')
+	lab kill b1
+	lab start b1
+	expect "$(show b1 .flows.used)" -ge "$flows"
+	expect "$(show b1 '.services[0].connections')" -ge "$connections"
+	expect "$(show b1 '[.services[0].backends[].state] | unique | join(" ")')" = up
+	for i in {1..12}; do
+		download_runs "file$i"
+	done
+	fetch_names 10
+	for i in {1..12}; do
+		download_is_whole "file$i" 10k
+	done
+	expect "$(show b1 '.services[0].connections')" -ge "$((connections + 10))"
+}
+
+@test "an agent is killed and started again under load: no request fails, reports go on" {
+	local reports
+
+	load_start duration=5 connections=32
+	sleep 1
+	lab kill s1
+	sleep 0.5
+	run -1 lab show s1
+	says 'does not run'
+	lab start s1
+	reports=$(backend s1 .reports)
+	expect "$(load_result .errors)" -eq 0
+	fetch_names 30
+	expect "$(backend s1 .reports)" -gt "$reports"
+	expect "$(show b1 '[.counters | to_entries[] | select(.key | test("^report-(unk|wrong|malf|no)")).value] | add')" -eq 0
+}
+
+# ------------------------------------------------------------------- what is left
+
+# snapshot MACHINE: what a daemon could have changed there.
+snapshot() {
+	echo '- addresses'
+	ip -n "$(namespace "$1")" -o address | sed 's/  */ /g'
+	echo '- links'
+	ip -n "$(namespace "$1")" -o link
+	echo '- settings'
+	inside "$1" sysctl -a -r '^net\.ipv4\.(ip_forward|conf\.)' 2>/dev/null
+	echo '- qdiscs and filters'
+	inside "$1" tc qdisc
+	inside "$1" tc filter show dev eth0 ingress 2>&1
+	inside "$1" tc filter show dev eth0 egress 2>&1
+	echo '- files'
+	find "/run/plimsoll/$(namespace "$1")" "/run/plimsoll/bpf/$(namespace "$1")" 2>/dev/null || true
+}
+
+nothing_left() { # MACHINE SNAPSHOT
+	diff <(snapshot "$1") - <<<"$2" || fail "$1 is not as before"
+}
+
+# bpf_objects MACHINE: the programs, maps and links of the daemon there: "prog 12", one a line.
+bpf_objects() {
+	local pid kind pins
+
+	pid=$(cat "$STATE/$1/plimsoll.pid")
+	pins=/run/plimsoll/bpf/$(namespace "$1")
+	for kind in prog map link; do
+		bpftool -j "$kind" show | jq -r --argjson pid "$pid" \
+			".[] | select([.pids[]?.pid] | index(\$pid)) | \"$kind \\(.id)\""
+	done
+	[ ! -e "$pins/rings" ] || bpftool -j map dump pinned "$pins/rings" |
+		jq -r '.[] | .inner_map_id // .value // empty | numbers | "map \(.)"'
+}
+
+# The kernel frees them a while after the last who held them has gone.
+bpf_objects_gone() {
+	local kind id
+
+	while read -r kind id; do
+		! bpftool "$kind" show id "$id" >/dev/null 2>&1 || return 1
+	done
+}
+
+leaves_nothing() { # SIGNAL MACHINE
+	local before objects pid
+
+	lab stop "$2"
+	before=$(snapshot "$2")
+	lab start "$2"
+	fetch_names 10
+	objects=$(bpf_objects "$2")
+	pid=$(cat "$STATE/$2/plimsoll.pid")
+	expect "$(grep -c prog <<<"$objects")" -ge 2
+	expect "$(grep -c map <<<"$objects")" -ge 5
+	expect "$(snapshot "$2")" != "$before"
+	kill "-$1" "$pid"
+	wait_until 10 process_gone "$pid"
+	nothing_left "$2" "$before"
+	wait_until 5 bpf_objects_gone <<<"$objects" || fail 'BPF objects are left'
+}
+
+@test "SIGTERM: the balancer leaves nothing" {
+	leaves_nothing TERM b1
+}
+
+@test "SIGINT: the balancer leaves nothing" {
+	leaves_nothing INT b1
+}
+
+@test "SIGTERM: the server leaves nothing" {
+	leaves_nothing TERM s1
+}
+
+@test "SIGINT: the server leaves nothing" {
+	leaves_nothing INT s1
+}
+
+@test "what a killed daemon has left, its successor takes back" {
+	local machine
+	local -A before
+
+	lab stop all
+	for machine in b1 s1; do
+		before[$machine]=$(snapshot "$machine")
+	done
+	lab start b1 s1
+	lab kill b1 s1
+	lab start b1 s1
+	lab stop b1 s1
+	for machine in b1 s1; do
+		nothing_left "$machine" "${before[$machine]}"
+	done
+}
+
+# ------------------------------------------------------------------- refusals
+
+# plimsoll_on MACHINE ARGUMENTS...: not by the lab, which would not let us.
+plimsoll_on() {
+	local machine=$1
+
+	shift
+	timeout 20 ip netns exec "$(namespace "$machine")" "$PLIMSOLL" "$@" 3>&-
+}
+
+refuses_second() { # MACHINE INSTANCE WORDS
+	local before role
+
+	role=$(role "$1")
+	before=$(snapshot "$1")
+	run -1 plimsoll_on "$1" "$role" --config "$STATE/$1/$role.yaml" --instance "$2"
+	says "$3"
+	nothing_left "$1" "$before"
+	expect ! -e "/run/plimsoll/$LAB-other"
+	expect ! -e "/run/plimsoll/bpf/$LAB-other"
+	run -0 fetch_names 20
+	run -0 lab show "$1"
+}
+
+@test "a second balancer on the same interface is refused, the first goes on" {
+	refuses_second b1 "$LAB-other" 'another'
+	says "$(namespace b1)"
+}
+
+@test "a second server on the same interface is refused, the first goes on" {
+	refuses_second s1 "$LAB-other" 'another'
+}
+
+@test "a second instance of the same name is refused, the first goes on" {
+	refuses_second b1 "$(namespace b1)" "$(cat "$STATE/b1/plimsoll.pid")"
+	refuses_second s1 "$(namespace s1)" "$(cat "$STATE/s1/plimsoll.pid")"
+}
+
+@test "who is not root is told so" {
+	local machine before role
+
+	lab stop all
+	for machine in b1 s1; do
+		role=$(role "$machine")
+		before=$(snapshot "$machine")
+		run -1 inside "$machine" setpriv --reuid=65534 --regid=65534 --clear-groups \
+			"$PLIMSOLL" "$role" --config "$STATE/$machine/$role.yaml" --instance "$LAB-other"
+		says 'root'
+		nothing_left "$machine" "$before"
+	done
+}
+
+@test "an interface that does not exist is named" {
+	local machine before role
+
+	lab stop all
+	for machine in b1 s1; do
+		role=$(role "$machine")
+		before=$(snapshot "$machine")
+		sed 's/eth0/eth7/' "$STATE/$machine/$role.yaml" >"$BATS_TEST_TMPDIR/$role.yaml"
+		run -1 plimsoll_on "$machine" "$role" --config "$BATS_TEST_TMPDIR/$role.yaml" \
+			--instance "$LAB-other"
+		says 'eth7'
+		nothing_left "$machine" "$before"
+		expect ! -e "/run/plimsoll/$LAB-other"
+	done
+}
