@@ -15,7 +15,7 @@ ARCH_INCLUDE := /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
 # Expanded when a recipe runs, so that `make deps` works before pkg-config is there.
 LIBRARY_CFLAGS = $(shell pkg-config --cflags $(LIBRARIES))
-LIBRARY_LIBS = $(shell pkg-config --libs $(LIBRARIES))
+LIBRARY_LIBS = $(shell pkg-config --libs $(LIBRARIES)) -lm
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 INCLUDES := -Iwire -Ibpf -Isrc -I$(BUILD)/bpf

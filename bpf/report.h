@@ -111,6 +111,7 @@ static __always_inline enum verdict report_apply(struct load *load,
 	*(volatile __u64 *)load = (__u64)report->in_flight | (__u64)report->utilisation << 16 |
 				  (__u64)report->latency << 32 | (__u64)report->accept_queue << 48;
 	load->flags = report->flags;
+	__sync_fetch_and_add(&load->latency_sum_us, load_report_float_decode(report->latency));
 	load->received_ns = now;
 	__sync_fetch_and_add(&load->reports, 1);
 	return VERDICT_REPORT_TAKEN;

@@ -185,6 +185,7 @@ struct load {
 	__u32 reports; /* believed, ever */
 	__u8 flags; /* of the last report */
 	__u8 pad[3];
+	__u64 latency_sum_us; /* of all reports */
 } __attribute__((aligned(64)));
 
 /*

@@ -4,6 +4,7 @@
  * XDP_TX only if it has an XDP program itself.
  */
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 SEC("xdp")

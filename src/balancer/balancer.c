@@ -12,6 +12,7 @@
 
 #include "balancer/dataplane.h"
 #include "balancer/status.h"
+#include "balancer/weights.h"
 #include "daemon.h"
 #include "log.h"
 
@@ -22,7 +23,8 @@ struct balancer {
 	struct daemon daemon;
 	struct dataplane dataplane;
 	struct status *status;
-	struct event *sampling, *patience;
+	struct weights *weights;
+	struct event *sampling, *weighting, *patience;
 };
 
 static size_t count_backends(const struct balancer *balancer, size_t *resolved)
@@ -129,6 +131,13 @@ static void sample(evutil_socket_t fd, short events, void *context)
 	status_sample(context);
 }
 
+static void weigh(evutil_socket_t fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	weights_update(context);
+}
+
 static void patience_over(evutil_socket_t fd, short events, void *context)
 {
 	struct balancer *balancer = context;
@@ -163,7 +172,8 @@ static int start_timers(struct balancer *balancer)
 	balancer->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, balancer);
 	balancer->sampling =
 		daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, balancer->status);
-	if (!balancer->patience || !balancer->sampling)
+	balancer->weighting = daemon_every(daemon, WEIGHTS_INTERVAL_MS, weigh, balancer->weights);
+	if (!balancer->patience || !balancer->sampling || !balancer->weighting)
 		return -ENOMEM;
 	if (count_backends(balancer, &resolved) == resolved)
 		tell_ready(balancer);
@@ -183,7 +193,8 @@ static int start(struct balancer *balancer)
 	if (err)
 		return err;
 	balancer->status = status_open(&balancer->dataplane);
-	if (!balancer->status)
+	balancer->weights = weights_open(&balancer->dataplane);
+	if (!balancer->status || !balancer->weights)
 		return -ENOMEM;
 	err = daemon_serve(daemon, status_json, balancer->status);
 	if (!err)
@@ -211,8 +222,11 @@ int balancer_command(int argc, char **argv)
 
 	if (balancer.sampling)
 		event_free(balancer.sampling);
+	if (balancer.weighting)
+		event_free(balancer.weighting);
 	if (balancer.patience)
 		event_free(balancer.patience);
+	weights_close(balancer.weights);
 	status_close(balancer.status);
 	if (take_back)
 		dataplane_detach(&balancer.dataplane);

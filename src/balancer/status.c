@@ -138,6 +138,7 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 
 	json_object_set_new(object, "address", json_string(address_format(config->address, text)));
 	json_set_integer(object, "weight", config->weight);
+	json_set_real(object, "weight_in_force", (double)member->weight / WEIGHT_ONE);
 	json_object_set_new(object, "forward", json_string("l2"));
 	json_object_set_new(object, "state",
 			    json_string(member->neighbour.resolved ? "up" : "no-neighbour"));

@@ -22,9 +22,12 @@
 #include <bpf/libbpf.h>
 
 #include "balancer.skel.h"
+#include "load_report.h"
 
 #define SERVICE_ID 2
+/* Both 1, 2, 3, 1, 2, 3, 1. */
 #define RING_SIZE 7
+#define SCHEDULE_SIZE 7
 #define BUCKETS 16
 #define FIRST_PORT 40000
 
@@ -124,9 +127,12 @@ static void service_put(const struct before *before)
 	struct service service = {
 		.id = SERVICE_ID,
 		.ring_size = before->empty_ring ? 0 : RING_SIZE,
+		.member_count = before->empty_ring ? 0 : BACKENDS,
+		.schedule_size = before->empty_ring ? 0 : SCHEDULE_SIZE,
 		.stale_after_ns = stale_after_ms * 1000000ULL,
-		.policy = before->maglev ? POLICY_MAGLEV : POLICY_POWER_OF_CHOICES,
-		.with_pending = 1,
+		.policy = before->policy,
+		.signal = before->signal,
+		.with_pending = !before->without_pending,
 		.feedback = before->no_feedback ? FEEDBACK_NONE : FEEDBACK_IN_BAND,
 		.choices = before->choices ? before->choices : CHOICES_MAX,
 	};
@@ -136,7 +142,15 @@ static void service_put(const struct before *before)
 	map_put(world.skeleton->maps.services, &key, &vip);
 	key.port = htons(VIP_PORT);
 	map_put(world.skeleton->maps.services, &key, &service);
-	map_put(world.skeleton->maps.rings, &id, &world.rings[before->empty_ring]);
+	map_put(world.skeleton->maps.rings, &id, &world.ring);
+}
+
+static void choice_state_put(const struct before *before)
+{
+	struct choice_state state = {.hot = before->hot};
+	uint32_t id = SERVICE_ID;
+
+	map_put(world.skeleton->maps.choice_states, &id, &state);
 }
 
 static void backend_put(const struct before *before, uint32_t number)
@@ -182,6 +196,10 @@ static void load_put(const struct before *before, uint32_t number)
 	uint32_t i = number - 1;
 	struct load load = {
 		.in_flight = before->in_flight[i],
+		.utilisation = before->utilisation[i],
+		.latency = load_report_float_encode(before->latency_us[i]),
+		.accept_queue = before->accept_queue[i],
+		.flags = before->flags[i],
 		.connections_seen = before->seen[i],
 		.sequence = before->sequence[i],
 		.connections_sent = before->sent[i],
@@ -196,16 +214,17 @@ static void load_put(const struct before *before, uint32_t number)
 void world_reset(const struct before *before)
 {
 	const struct balancer_bpf *skeleton = world.skeleton;
-	struct bpf_map *const maps[] = {skeleton->maps.services,     skeleton->maps.servers,
-					skeleton->maps.backends,     skeleton->maps.loads,
-					skeleton->maps.flows,	     skeleton->maps.verdicts,
-					skeleton->maps.backend_stats};
+	struct bpf_map *const maps[] = {skeleton->maps.services,      skeleton->maps.servers,
+					skeleton->maps.backends,      skeleton->maps.loads,
+					skeleton->maps.flows,	      skeleton->maps.verdicts,
+					skeleton->maps.backend_stats, skeleton->maps.choice_states};
 	uint32_t i;
 
 	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++)
 		assert_int_equal(map_clear(map_fd(maps[i])), 0);
 	settings_put(before);
 	service_put(before);
+	choice_state_put(before);
 	for (i = 1; i <= BACKENDS; i++) {
 		backend_put(before, i);
 		load_put(before, i);
@@ -252,19 +271,20 @@ uint64_t verdict_count(enum verdict verdict)
 	return counter_read(map_fd(world.skeleton->maps.verdicts), verdict);
 }
 
-static int ring_create(uint32_t size)
+/* The ring, the members and the round-robin schedule, one behind the other. */
+static int ring_create(void)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	uint32_t slot, size = RING_SIZE + BACKENDS + SCHEDULE_SIZE;
 	int ring = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 8, size, &options);
 	uint64_t backend;
-	uint32_t slot;
 
 	for (slot = 0; ring >= 0 && slot < size; slot++) {
-		backend = 1 + slot % BACKENDS;
+		backend = 1 + (slot < RING_SIZE ? slot : slot - RING_SIZE) % BACKENDS;
 		if (bpf_map_update_elem(ring, &slot, &backend, BPF_ANY))
-			return -1;
+			return -errno;
 	}
-	return ring;
+	return ring < 0 ? -errno : ring;
 }
 
 static int program_load(void)
@@ -278,6 +298,7 @@ static int program_load(void)
 	bpf_map__set_max_entries(skeleton->maps.backends, 16);
 	bpf_map__set_max_entries(skeleton->maps.backend_stats, 16);
 	bpf_map__set_max_entries(skeleton->maps.loads, 16);
+	bpf_map__set_max_entries(skeleton->maps.choice_states, 16);
 	world.skeleton = skeleton;
 	if (balancer_bpf__load(skeleton))
 		return -errno;
@@ -298,7 +319,7 @@ static bool flow_has_candidate(const struct segment *segment, uint32_t backend)
 /* Which candidates a flow has is the balancer's secret: it is found by trying. */
 static int find_flow(void)
 {
-	struct before before = {.maglev = true};
+	const struct before hashed = {.policy = POLICY_MAGLEV};
 	struct segment segment;
 
 	for (world.client_port = FIRST_PORT; world.client_port < FIRST_PORT + 100;
@@ -307,9 +328,9 @@ static int find_flow(void)
 		if (!flow_has_candidate(&segment, 1) || !flow_has_candidate(&segment, 2) ||
 		    !flow_has_candidate(&segment, 3))
 			continue;
-		world_reset(&before);
-		world.first_candidate = world_send(&segment);
-		return world.first_candidate ? 0 : -ESRCH;
+		world_reset(&hashed);
+		if (world_send(&segment) == FIRST_CANDIDATE)
+			return 0;
 	}
 	return -ESRCH;
 }
@@ -326,11 +347,10 @@ static int network_create(void)
 	return err;
 }
 
-static int rings_create(void)
+static int ring_open(void)
 {
-	world.rings[0] = ring_create(RING_SIZE);
-	world.rings[1] = ring_create(1);
-	return world.rings[0] < 0 || world.rings[1] < 0 ? -EINVAL : 0;
+	world.ring = ring_create();
+	return world.ring < 0 ? world.ring : 0;
 }
 
 int world_create(void)
@@ -340,7 +360,7 @@ int world_create(void)
 		int (*create)(void);
 	} steps[] = {{"network namespace", network_create},
 		     {"balancer program", program_load},
-		     {"rings", rings_create},
+		     {"ring", ring_open},
 		     {"a flow with all backends as candidates", find_flow}};
 	size_t i;
 	int err;
@@ -357,7 +377,6 @@ int world_create(void)
 
 void world_destroy(void)
 {
-	close(world.rings[0]);
-	close(world.rings[1]);
+	close(world.ring);
 	balancer_bpf__destroy(world.skeleton);
 }

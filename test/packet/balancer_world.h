@@ -15,6 +15,7 @@
 #include "harness.h"
 #include "packet.h"
 
+#include "choose.h"
 #include "shared.h"
 
 #define LAN_MAC "02:00:00:00:01:02"
@@ -35,12 +36,18 @@
 #define CLIENT_BLACKHOLED "198.51.100.9"
 
 #define BACKENDS 3 /* numbered 1, 2, 3 */
+/* Where the usual client's flow belongs by its hash; the others are its candidates too. */
+#define FIRST_CANDIDATE 2
 #define NEVER UINT32_MAX
 
 /* State of the balancer before a packet. Zero is the usual; arrays are by backend. */
 struct before {
 	/* What the latest reports said, and when. */
 	uint16_t in_flight[BACKENDS];
+	uint16_t utilisation[BACKENDS];
+	uint16_t accept_queue[BACKENDS];
+	uint32_t latency_us[BACKENDS];
+	uint8_t flags[BACKENDS]; /* enum load_report_flags */
 	uint32_t age_ms[BACKENDS]; /* 0 = just now; NEVER = no report yet */
 	uint32_t seen[BACKENDS];
 	uint32_t sequence[BACKENDS];
@@ -51,7 +58,10 @@ struct before {
 	uint32_t weight[BACKENDS]; /* 0 = 1 */
 	uint32_t stale_after_ms; /* 0 = 1000 */
 	uint8_t choices; /* 0 = CHOICES_MAX */
-	bool maglev; /* else power-of-choices */
+	uint8_t policy; /* enum policy */
+	uint8_t signal; /* enum signal */
+	bool without_pending; /* only what is reported counts */
+	uint32_t hot; /* prequal: so many requests are many */
 	bool no_feedback; /* else in-band */
 	bool keyed;
 	bool empty_ring;
@@ -63,11 +73,10 @@ struct before {
 struct world {
 	struct balancer_bpf *skeleton;
 	int program;
-	int rings[2]; /* full and empty */
+	int ring;
 	uint32_t lan, wan; /* interfaces */
 	uint32_t idle; /* an interface that the balancer does not serve */
-	uint16_t client_port; /* a flow from CLIENT that has all backends as candidates... */
-	uint32_t first_candidate; /* ...and this one as the first */
+	uint16_t client_port; /* a flow from CLIENT, see FIRST_CANDIDATE */
 };
 
 extern struct world world;

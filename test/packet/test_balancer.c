@@ -180,6 +180,12 @@ static const struct balancer_case chosen[] = {
 		CHOSEN,
 	},
 	{
+		.name = "unless the service wants only what is reported",
+		.before = {.in_flight = {2, 3, 9}, .sent = {1000}, .without_pending = true},
+		.backends = BACKEND(1),
+		CHOSEN,
+	},
+	{
 		.name = "twice the weight, a little less than twice the load",
 		.before = {.in_flight = {10, 4, 20}, .weight = {2, 1, 1}},
 		.backends = BACKEND(2),
@@ -228,53 +234,73 @@ static const struct balancer_case chosen[] = {
 		CHOSEN,
 	},
 	{
-		.name = "an unknown one counts as the mean, so the lower of the others",
-		.before = {.in_flight = {9, 0, 5}, .age_ms = {0, NEVER, 0}, .weight = {1, 9, 9}},
-		.verdict = VERDICT_FORWARDED,
-		.action = XDP_REDIRECT,
-		.output = TO_BACKEND,
-		.backends = BACKEND(3),
+		.name = "two that are unknown leave it to the third",
+		.before = {.in_flight = {0, 1000, 0}, .age_ms = {NEVER, 0, 1100}},
+		.backends = BACKEND(2),
+		CHOSEN,
 	},
-#undef CHOSEN
+	{
+		.name = "unknown, where the flow belongs: it keeps its share, to be heard of",
+		.before = {.in_flight = {0, 9, 0}, .age_ms = {0, NEVER, 0}},
+		.backends = BACKEND(2),
+		CHOSEN,
+	},
 };
 
-/* Here the answer is the flow's first candidate, which may be on either interface. */
+/* Here the answer is the flow's first candidate, however loaded. */
 static const struct balancer_case hashed[] = {
+#define HASHED .backends = BACKEND(FIRST_CANDIDATE), CHOSEN
 	{
 		.name = "all unknown: the first candidate",
-		.before = {.age_ms = {NEVER, 2000, 3000}, .in_flight = {5, 3, 9}},
+		.before = {.age_ms = {NEVER, 2000, 3000}, .in_flight = {5, 9, 3}},
+		HASHED,
 	},
 	{
 		.name = "no feedback: the first candidate",
-		.before = {.no_feedback = true, .in_flight = {5, 3, 9}},
+		.before = {.no_feedback = true, .in_flight = {5, 9, 3}},
+		HASHED,
 	},
 	{
 		.name = "maglev: the first candidate",
-		.before = {.maglev = true, .in_flight = {9, 5, 3}},
+		.before = {.policy = POLICY_MAGLEV, .in_flight = {3, 9, 5}},
+		HASHED,
 	},
 	{
 		.name = "one choice: the first candidate",
 		.before = {.choices = 1, .in_flight = {5, 9, 3}},
+		HASHED,
 	},
 	{
 		.name = "in the middle of a connection nobody knows: the first candidate",
-		.before = {.in_flight = {5, 3, 9}},
+		.before = {.in_flight = {5, 9, 3}},
 		.in = {.flags = TCP_ACK},
+		HASHED,
+	},
+	{
+		.name = "likewise with a policy that takes no candidates",
+		.before = {.policy = POLICY_ROUND_ROBIN},
+		.in = {.flags = TCP_ACK},
+		HASHED,
 	},
 	{
 		.name = "a SYN-ACK opens nothing: the first candidate",
-		.before = {.in_flight = {9, 5, 3}},
+		.before = {.in_flight = {3, 9, 5}},
 		.in = {.flags = TCP_SYN | TCP_ACK},
+		HASHED,
 	},
 	{
 		.name = "a reset of a connection nobody knows: the first candidate",
 		.before = {.in_flight = {3, 9, 5}},
 		.in = {.flags = TCP_RST},
+		HASHED,
 	},
 	{
 		.name = "all equal: the first candidate",
 		.before = {.in_flight = {4, 4, 4}},
+		HASHED,
 	},
+#undef HASHED
+#undef CHOSEN
 };
 
 static const struct balancer_case without_backend[] = {
@@ -298,23 +324,6 @@ static const struct balancer_case without_backend[] = {
 	},
 };
 
-static int run_hashed(void)
-{
-	struct balancer_case cases[COUNT(hashed)];
-	size_t i;
-
-	for (i = 0; i < COUNT(hashed); i++) {
-		cases[i] = hashed[i];
-		cases[i].verdict = VERDICT_FORWARDED;
-		cases[i].output = TO_BACKEND;
-		cases[i].backends = BACKEND(world.first_candidate);
-		cases[i].action = backend_interface(world.first_candidate) == world.lan ?
-					  XDP_TX :
-					  XDP_REDIRECT;
-	}
-	return run_cases("balancer: first candidate", cases, COUNT(hashed));
-}
-
 int main(void)
 {
 	int failed = 0;
@@ -324,7 +333,7 @@ int main(void)
 		return EXIT_FAILURE;
 	failed += run_cases("balancer: sent on", sent_on, COUNT(sent_on));
 	failed += run_cases("balancer: chosen", chosen, COUNT(chosen));
-	failed += run_hashed();
+	failed += run_cases("balancer: first candidate", hashed, COUNT(hashed));
 	failed += run_cases("balancer: no backend", without_backend, COUNT(without_backend));
 	world_destroy();
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -140,7 +140,7 @@ static void test_a_packet_in_the_middle_is_no_connection_of_ours(void **state)
 
 	(void)state;
 	world_reset(&idle);
-	assert_int_equal(send_flags(TCP_ACK), world.first_candidate);
+	assert_int_equal(send_flags(TCP_ACK), FIRST_CANDIDATE);
 	for (backend = 1; backend <= BACKENDS; backend++)
 		assert_int_equal(connections_sent(backend), 0);
 }
@@ -221,7 +221,7 @@ static void test_flows_are_told_apart(void **state)
 /* 7 slots: 3 of backend 1, 2 of each other. Bounds are five standard deviations. */
 static void test_hashed_flows_follow_the_ring(void **state)
 {
-	const struct before before = {.maglev = true};
+	const struct before before = {.policy = POLICY_MAGLEV};
 	uint32_t counts[BACKENDS + 1] = {0};
 	uint16_t port;
 

@@ -81,6 +81,11 @@ static const struct balancer_case not_ours[] = {
 		LEFT_ALONE,
 	},
 	{
+		.name = "a MAC address that ends like the interface's",
+		.in = {.mac_to = "06:00:00:00:01:02"},
+		LEFT_ALONE,
+	},
+	{
 		.name = "broadcast",
 		.in = {.mac_to = "ff:ff:ff:ff:ff:ff"},
 		LEFT_ALONE,
@@ -175,6 +180,11 @@ static const struct balancer_case malformed[] = {
 	{
 		.name = "a fragment from the middle",
 		.in = {.patches = {{AT_FRAGMENT, 0x20}, {AT_FRAGMENT + 1, 1}}},
+		FRAGMENT,
+	},
+	{
+		.name = "a fragment far behind",
+		.in = {.patches = {{AT_FRAGMENT, 0x10}}},
 		FRAGMENT,
 	},
 	{

@@ -220,6 +220,12 @@ static const struct balancer_case refused[] = {
 		REFUSED(WRONG_SOURCE),
 	},
 	{
+		.name = "from a MAC address that ends like the server's",
+		.in = {.mac_from = "06:00:00:00:00:11"},
+		.report = {.backend = 1, .sequence = 1},
+		REFUSED(WRONG_SOURCE),
+	},
+	{
 		.name = "from another server's MAC address",
 		.in = {.mac_from = "02:00:00:00:00:12"},
 		.report = {.backend = 1, .sequence = 1},

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* `weights: auto`: applies weighting.h to the services that ask for it. */
+#ifndef PLIMSOLL_BALANCER_WEIGHTS_H
+#define PLIMSOLL_BALANCER_WEIGHTS_H
+
+#include "balancer/dataplane.h"
+
+/* How often evidence is looked at. */
+#define WEIGHTS_INTERVAL_MS 1000
+
+struct weights;
+
+/* The dataplane must outlive it. NULL if there is no memory. */
+struct weights *weights_open(struct dataplane *dataplane);
+void weights_close(struct weights *weights);
+
+/* To be called every WEIGHTS_INTERVAL_MS: gathers evidence, and builds rings anew where it is enough. */
+void weights_update(struct weights *weights);
+
+#endif

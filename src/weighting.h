@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The arithmetic of `weights: auto`: the slow loop that finds out what servers are capable of.
+ *
+ * A balanced service keeps requests in proportion to weight. By Little's law a server whose weight is
+ * too large for its capacity then answers late, and one whose weight is too small early. So weights move
+ * in small steps until the latencies agree. This needs no CPU figures, which say nothing of work that waits.
+ *
+ * A step is taken only on evidence: the latency must differ from the mean by more than chance makes it.
+ */
+#ifndef PLIMSOLL_WEIGHTING_H
+#define PLIMSOLL_WEIGHTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How much of the difference, as a logarithm, one step takes back. */
+#define WEIGHTING_GAIN 0.5
+/* No step is larger than this factor, or its inverse. */
+#define WEIGHTING_STEP_MAX 1.5
+/* How far a weight may go from what is configured. */
+#define WEIGHTING_FACTOR_MAX 8.0
+/* Differences below this are left alone, however sure they are. */
+#define WEIGHTING_DEAD_BAND 0.05
+/* So many standard errors are more than chance. */
+#define WEIGHTING_SIGNIFICANCE 2.0
+/* Fewer samples say nothing. */
+#define WEIGHTING_SAMPLES_MIN 10.0
+/* More are old: half of them are forgotten. */
+#define WEIGHTING_SAMPLES_MAX 4000.0
+
+struct weighted {
+	double configured; /* weight */
+	double factor; /* on it; 1 to begin with */
+	double latency_sum; /* of the samples, in any unit; since the last step */
+	double samples;
+};
+
+/*
+ * Takes one step, or waits for more evidence. Returns whether factors changed; then the samples are
+ * forgotten, because they were made under other weights. Members without samples keep their factor.
+ */
+bool weighting_step(struct weighted *members, size_t count);
+
+#endif
