@@ -6,19 +6,23 @@ VERSION := 0.1.0
 CC ?= cc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+CLANG_TIDY ?= clang-tidy
+CLANG_FORMAT ?= clang-format
 prefix ?= /usr/local
 DESTDIR ?=
+FUZZ_SECONDS ?= 60
 
 BUILD := build
 LIBRARIES := libbpf yaml-0.1 libevent jansson libmnl libcurl libsystemd
-ARCH_INCLUDE := /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
+ARCH_INCLUDE := /usr/include/$(or $(shell $(CC) -print-multiarch 2>/dev/null),$(shell uname -m)-linux-gnu)
 
 # Expanded when a recipe runs, so that `make deps` works before pkg-config is there.
 LIBRARY_CFLAGS = $(shell pkg-config --cflags $(LIBRARIES))
 LIBRARY_LIBS = $(shell pkg-config --libs $(LIBRARIES)) -lm
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
-INCLUDES := -Iwire -Ibpf -Isrc -I$(BUILD)/bpf
+# What bpftool writes is not ours to warn of.
+INCLUDES := -Iwire -Ibpf -Isrc -isystem $(BUILD)/bpf
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(INCLUDES) -D_GNU_SOURCE -DPLIMSOLL_VERSION='"$(VERSION)"' \
 	$(LIBRARY_CFLAGS) $(CFLAGS)
@@ -32,10 +36,13 @@ OBJECTS := $(SOURCES:src/%.c=$(BUILD)/src/%.o)
 # What tests link against: everything but main().
 TESTABLE := $(filter-out $(BUILD)/src/main.o,$(OBJECTS))
 
-UNIT_TESTS := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
-PACKET_TESTS := $(patsubst test/packet/%.c,$(BUILD)/test/packet/%,$(wildcard test/packet/test_*.c))
-PACKET_COMMON := $(patsubst test/packet/%.c,$(BUILD)/test/packet/%.o,\
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit/test_*.c))
+PACKET_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/packet/test_*.c))
+PACKET_COMMON := $(patsubst %.c,$(BUILD)/%.o,\
 	$(filter-out $(wildcard test/packet/test_*.c),$(wildcard test/packet/*.c)))
+FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard test/fuzz/fuzz_*.c))
+# How a fuzz target gets its main(): one that runs seeds, or libFuzzer's.
+FUZZ_MAIN ?= -DFUZZ_SEEDS
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -51,25 +58,42 @@ all: $(BUILD)/plimsoll ## build everything
 $(BUILD)/plimsoll: $(OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBRARY_LIBS)
 
-$(BUILD)/src/%.o: src/%.c | $(SKELETONS)
+.PHONY: can-build
+can-build:
+	@mkdir -p $(BUILD)
+	@pkg-config --exists $(LIBRARIES) 2>/dev/null && \
+		command -v $(CC) >/dev/null && command -v $(CLANG) >/dev/null && command -v $(BPFTOOL) >/dev/null || { \
+		packaging/deps --check build; \
+		echo 'make: the build lacks something; `make deps` installs it' >&2; \
+		exit 1; \
+	}
+
+# Written anew only when it changes, and then everything is built anew.
+$(BUILD)/flags: can-build
+	$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(CLANG) $(BPF_CFLAGS) / $(LDFLAGS) $(FUZZ_MAIN))
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/src/%.o: src/%.c $(BUILD)/flags | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
 # The skeleton carries the object without its line table, which only the linker of BPF objects drops.
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen object $(@:.skel.h=.linked.o) $< && \
-		$(BPFTOOL) gen skeleton $(@:.skel.h=.linked.o) name $*_bpf > $@
+		echo '/* NOLINTBEGIN: written by bpftool */' >$@ && \
+		$(BPFTOOL) gen skeleton $(@:.skel.h=.linked.o) name $*_bpf >>$@ && \
+		echo '/* NOLINTEND */' >>$@
 
 $(BUILD)/test/unit/%: test/unit/%.c $(TESTABLE)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(TESTABLE) \
 		$(LIBRARY_LIBS) -lcmocka
 
-$(BUILD)/test/packet/%.o: test/packet/%.c | $(SKELETONS)
+$(BUILD)/test/packet/%.o: test/packet/%.c $(BUILD)/flags | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -78,15 +102,29 @@ $(BUILD)/test/packet/%: test/packet/%.c $(PACKET_COMMON) $(TESTABLE)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(PACKET_COMMON) \
 		$(TESTABLE) $(LIBRARY_LIBS) -lcmocka
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+$(BUILD)/test/fuzz/%: test/fuzz/%.c $(TESTABLE)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) $(FUZZ_MAIN) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+		$(TESTABLE) $(LIBRARY_LIBS)
+
+# The servers and the clients of the lab's measurements.
+LAB_PROGRAMS := $(BUILD)/lab/worker $(BUILD)/lab/load
+LAB_HEADERS := $(wildcard lab/*.h) bpf/shared.h bpf/choose.h wire/load_report.h
+
+$(BUILD)/lab/worker: $(wildcard lab/worker*.c) $(LAB_HEADERS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab $(LDFLAGS) -o $@ $(filter %.c,$^) -lbpf -lm
+
+$(BUILD)/lab/load: $(wildcard lab/load*.c) $(LAB_HEADERS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab $(LDFLAGS) -o $@ $(filter %.c,$^) -lm
+
+-include $(OBJECTS:.o=.d) $(BPF_PROGRAMS:%=$(BUILD)/bpf/%.bpf.d) $(PACKET_COMMON:.o=.d) \
+	$(patsubst %,%.d,$(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS))
 
 .PHONY: deps
-deps: ## install what is missing from Debian (asks for root only if something is)
+deps: ## install what the build lacks, from Debian
 	@packaging/deps build
-
-.PHONY: deps-test
-deps-test:
-	@packaging/deps build test
 
 .PHONY: demo
 demo: ## the main job, on real traffic, in network namespaces
@@ -94,32 +132,78 @@ demo: ## the main job, on real traffic, in network namespaces
 	@$(MAKE) --no-print-directory all
 	@lab/demo
 
+.PHONY: bench-feedback
+bench-feedback: all $(LAB_PROGRAMS) ## in-band feedback against polling (BENCH_QUICK=1: 8 minutes)
+	@bench/feedback
+
+.PHONY: bench-step
+bench-step: all $(LAB_PROGRAMS) ## how soon a server that becomes slow is spared
+	@bench/feedback --only step
+
 .PHONY: test
-test: deps-test ## build and pass all tests
+test: ## install what is missing, build, pass all tests
+	@packaging/deps build test
 	@$(MAKE) --no-print-directory all tests
 	@test/run
 
 .PHONY: tests
-tests: $(UNIT_TESTS) $(PACKET_TESTS)
+tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS)
 
-# Both compilers' programs must pass the verifier.
+.PHONY: test-asan
+test-asan: ## the unit and packet tests and fuzz seeds with the sanitizers
+	@packaging/deps build test
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan tests \
+		CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+	@BUILD=$(BUILD)/asan test/run unit packet fuzz
+
 .PHONY: test-verifier
 test-verifier: ## load the BPF programs of every clang that is installed
-	@test/verifier
+	@packaging/deps build test
+	@test/run verifier
 
-C_FILES = $(shell git ls-files '*.c' '*.h')
-SHELL_FILES = $(shell git grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh')
+.PHONY: fuzz
+fuzz: ## let libFuzzer look for inputs that break, FUZZ_SECONDS for each target
+	@packaging/deps build fuzz
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) FUZZ_MAIN=-fsanitize=fuzzer \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzz-run
+
+.PHONY: fuzz-run
+fuzz-run: $(FUZZ_TARGETS)
+	@set -e; for target in $^; do \
+		name=$${target##*/fuzz_}; \
+		echo "== $$name, $(FUZZ_SECONDS) s"; \
+		mkdir -p $(BUILD)/corpus/$$name; \
+		$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=$(BUILD)/$$name- $(BUILD)/corpus/$$name test/fuzz/seeds/$$name; \
+	done
+
+# For test/verifier, which compiles with the very same flags.
+.PHONY: print-bpf-cflags
+print-bpf-cflags:
+	@echo '$(BPF_CFLAGS)'
+
+PLACES := $(wildcard .ci bench bpf lab packaging src test wire)
+C_FILES = $(shell find $(PLACES) -name '*.[ch]')
+BPF_FILES = $(filter %.bpf.c,$(C_FILES))
+SHELL_FILES = $(shell grep -rlE '^.!/(usr/)?bin/(env )?(sh|bash|bats)$$' $(PLACES)) \
+	$(shell find $(PLACES) -name "*.bash")
+# What follows -- is quoted once more for the shell that xargs starts.
+TIDY = xargs -P $$(nproc) -n 3 sh -c 'out=$$($(CLANG_TIDY) --quiet "$$@" -- $(1) 2>&1) || { \
+	echo "$$out" | grep -vE "^[0-9]+ warnings generated"; exit 1; }' tidy
 
 .PHONY: lint
-lint: all ## clang-format, clang-tidy, shellcheck
-	@packaging/deps lint
-	@clang-format --dry-run --Werror $(C_FILES)
+lint: ## clang-format, clang-tidy, shellcheck
+	@packaging/deps build lint
+	@$(MAKE) -s $(SKELETONS)
+	@$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
 	@shellcheck -x $(SHELL_FILES)
-	@clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
+	@printf '%s\n' $(BPF_FILES) | $(call TIDY,$(BPF_CFLAGS))
+	@printf '%s\n' $(filter-out $(BPF_FILES),$(filter %.c,$(C_FILES))) | \
+		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab)
 
 .PHONY: format
 format: ## put all C files into the house's format
-	@clang-format -i $(C_FILES)
+	@$(CLANG_FORMAT) -i $(C_FILES)
 
 .PHONY: install
 install: all ## install below $(DESTDIR)$(prefix)

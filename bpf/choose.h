@@ -81,7 +81,9 @@ struct choosing {
 };
 
 #define KEY_UNKNOWN (~0ULL) /* no fresh report */
-#define KEY_WORST (~0ULL >> 1)
+
+/* More pending connections are as bad as these: keeps products of loads within 64 bits. */
+#define PENDING_MAX 65535
 
 /* ------------------------------------------------------------------- signals */
 
@@ -154,7 +156,7 @@ CHOOSE_INLINE __u64 key_load(const struct candidate *candidate, const struct cho
  * Prequal's hot-cold lexicographic rule (Wydrowski et al., NSDI 2024): hot is who has more requests
  * than a high quantile of what has been seen; cold ones compete by latency, hot ones by requests.
  */
-#define HOT_BITS 8
+#define HOT_BITS 12
 /* The paper's quantile, 2^-0.25, in 1/256. */
 #define HOT_QUANTILE 215
 #define KEY_HOT (1ULL << 62)
@@ -166,21 +168,34 @@ CHOOSE_INLINE __u64 key_prequal(const struct candidate *candidate, const struct 
 	return requests > choosing->hot ? KEY_HOT | requests : candidate->latency_us;
 }
 
-/* Moves the estimate of the quantile by what a candidate shows: up more often than down, or seldom. */
+/*
+ * Moves the estimate of the quantile by what a candidate shows: seldom up and far, or often down and
+ * little. Steps are in proportion, so that it gets there soon from anywhere.
+ */
 CHOOSE_INLINE __u32 hot_update(__u32 hot, const struct candidate *candidate)
 {
 	__u64 requests = load_in_flight(candidate) >> (COST_BITS - HOT_BITS);
-	/* Steps in proportion, so that it gets there soon from anywhere. */
-	__u32 step = (hot >> 4) + 16;
+	__u64 step = (hot >> 5) + 16;
+	__u64 up = hot + (step * HOT_QUANTILE >> 7);
+	__u64 down = step * (256 - HOT_QUANTILE) >> 7;
 
-	return requests > hot ? hot + (step * HOT_QUANTILE >> 8) :
-				hot - (step * (256 - HOT_QUANTILE) >> 8);
+	if (requests > hot)
+		return up < ~0U ? (__u32)up : ~0U;
+	return hot > down ? (__u32)(hot - down) : 0;
 }
 
-/* -log2(u) for u of 64 random bits as a fraction, in 1/65536; between two powers, a straight line. */
+/*
+ * -log2(u) for u of 64 random bits as a fraction, in 1/2^24. Between two powers it is a cubic with the
+ * right slope at both, within 0.006: a straight line would cheat a light backend of a quarter of its share.
+ */
+#define LOG2_BITS 24
+#define LOG2_A 7427190 /* 1 / ln 2 - 1 */
+#define LOG2_B 2752177 /* 3 / (2 ln 2) - 2 */
+
 CHOOSE_INLINE __u64 minus_log2(__u64 u)
 {
 	__u32 zeros = 0;
+	__u64 part, rest;
 
 	u |= 1;
 	if (!(u >> 32)) {
@@ -207,7 +222,10 @@ CHOOSE_INLINE __u64 minus_log2(__u64 u)
 		zeros += 1;
 		u <<= 1;
 	}
-	return ((__u64)(zeros + 1) << 16) - (u << 1 >> 48);
+	part = u << 1 >> (64 - LOG2_BITS);
+	rest = (1ULL << LOG2_BITS) - part;
+	rest = (part * rest >> LOG2_BITS) * (LOG2_A - (part * LOG2_B >> LOG2_BITS)) >> LOG2_BITS;
+	return ((__u64)(zeros + 1) << LOG2_BITS) - part - rest;
 }
 
 /*
@@ -219,7 +237,8 @@ CHOOSE_INLINE __u64 key_spare(const struct candidate *candidate, const struct ch
 	__u64 busy = load_worst(candidate) >> 8;
 	__u64 spare = busy < 64000 ? 65536 - busy : 1536;
 
-	return minus_log2(choosing->random) * candidate->cost / spare;
+	/* As large as can be, so that among thousands of backends few keys are equal. */
+	return (minus_log2(choosing->random) * candidate->cost << 5) / spare;
 }
 
 CHOOSE_INLINE __u64 key_none(const struct candidate *candidate, const struct choosing *choosing)
@@ -287,12 +306,15 @@ CHOOSE_INLINE int load_known(const struct load *load, __u64 now_ns, __u64 stale_
 CHOOSE_INLINE void candidate_fill(struct candidate *candidate, const struct load *load, __u32 cost,
 				  enum signal signal, int with_pending)
 {
+	__u32 pending = with_pending ? load_pending(load) : 0;
+	__u64 latency = load_report_float_decode(load->latency);
+
 	candidate->cost = cost;
-	candidate->pending = with_pending ? load_pending(load) : 0;
+	candidate->pending = pending < PENDING_MAX ? pending : PENDING_MAX;
 	candidate->in_flight = load->in_flight;
 	candidate->utilisation = load->utilisation;
 	candidate->accept_queue = load->accept_queue;
-	candidate->latency_us = (__u32)load_report_float_decode(load->latency);
+	candidate->latency_us = latency < ~0U ? (__u32)latency : ~0U;
 	candidate->application = load->flags & LOAD_REPORT_APPLICATION;
 	candidate->load = load_by_signal(candidate, signal);
 }

@@ -27,32 +27,32 @@ int fail(int err, const char *format, ...)
 }
 
 /* The client asks again. Not at once: this may be called out of request_start(). */
-static void client_free(struct load *load)
+static void client_free(struct generator *load)
 {
 	load->outstanding--;
 	load->limited = false;
 }
 
-void load_answered(struct load *load, const struct request *request)
+void load_answered(struct generator *load, const struct request *request)
 {
 	result_answered(load, request);
 	client_free(load);
 }
 
-void load_failed(struct load *load, const struct request *request, enum failure failure)
+void load_failed(struct generator *load, const struct request *request, enum failure failure)
 {
 	result_failed(load, request, failure);
 	client_free(load);
 	load->paused += load->clients && load->now < load->end_ns;
 }
 
-static void start_closed(struct load *load)
+static void start_closed(struct generator *load)
 {
 	while (load->outstanding + load->paused < load->clients)
 		request_start(load, load->now);
 }
 
-static void start_open(struct load *load)
+static void start_open(struct generator *load)
 {
 	for (;;) {
 		uint64_t due = load->start_ns + (uint64_t)load->next_ns;
@@ -76,7 +76,7 @@ static void start_open(struct load *load)
 	}
 }
 
-static void start(struct load *load)
+static void start(struct generator *load)
 {
 	if (load->now >= load->end_ns)
 		return;
@@ -87,7 +87,7 @@ static void start(struct load *load)
 }
 
 /* Until something is due: a request, the end of a client's breath, a time-out, the end. */
-static uint64_t time_to_wait(const struct load *load, uint64_t until, uint64_t pause_end)
+static uint64_t time_to_wait(const struct generator *load, uint64_t until, uint64_t pause_end)
 {
 	uint64_t next = until;
 	uint64_t due = load->start_ns + (uint64_t)load->next_ns;
@@ -101,7 +101,7 @@ static uint64_t time_to_wait(const struct load *load, uint64_t until, uint64_t p
 	return next > load->now ? next - load->now : 0;
 }
 
-static int wait_for_events(struct load *load, uint64_t wait_ns)
+static int wait_for_events(struct generator *load, uint64_t wait_ns)
 {
 	struct epoll_event events[EVENTS_MAX];
 	struct timespec wait = timespec_of(wait_ns);
@@ -118,7 +118,7 @@ static int wait_for_events(struct load *load, uint64_t wait_ns)
 }
 
 /* Up to the end, and on until the last answer or the end of all patience. */
-static int generate(struct load *load)
+static int generate(struct generator *load)
 {
 	uint64_t patience_ns = load->end_ns + (uint64_t)load->drain_ns;
 	uint64_t pause_end = load->now + PAUSE_NS;
@@ -141,7 +141,7 @@ static int generate(struct load *load)
 }
 
 /* What was due in time and never began. */
-static void count_unstarted(struct load *load)
+static void count_unstarted(struct generator *load)
 {
 	while (!load->clients && load->start_ns + (uint64_t)load->next_ns < load->end_ns) {
 		uint64_t due = load->start_ns + (uint64_t)load->next_ns;
@@ -152,7 +152,7 @@ static void count_unstarted(struct load *load)
 	}
 }
 
-static void wait_for_start(struct load *load)
+static void wait_for_start(struct generator *load)
 {
 	struct timespec start_time;
 
@@ -168,7 +168,7 @@ static void wait_for_start(struct load *load)
 	load->end_ns = load->measure_ns + (uint64_t)load->duration_ns;
 }
 
-static int run(struct load *load)
+static int run(struct generator *load)
 {
 	char address[INET_ADDRSTRLEN];
 	struct rlimit files;
@@ -216,7 +216,7 @@ static const struct option option_table[] = {
 	{"series", required_argument, NULL, 'i'},      {0},
 };
 
-static int parse_sources(struct load *load, char *list)
+static int parse_sources(struct generator *load, char *list)
 {
 	for (char *text = strtok(list, ","); text; text = strtok(NULL, ",")) {
 		if (load->source_count == SOURCES_MAX ||
@@ -226,7 +226,7 @@ static int parse_sources(struct load *load, char *list)
 	return 0;
 }
 
-static int set_option(struct load *load, int option, char *value)
+static int set_option(struct generator *load, int option, char *value)
 {
 	switch (option) {
 	case 'c':
@@ -266,7 +266,7 @@ static int set_option(struct load *load, int option, char *value)
 
 int main(int argc, char **argv)
 {
-	static struct load load = {
+	static struct generator load = {
 		.path = "/",
 		.outstanding_max = 8192,
 		.seed = 1,

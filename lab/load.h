@@ -20,7 +20,7 @@
 #include "values.h"
 
 #define HEAD_MAX 1024
-#define SERVERS_MAX 256
+#define SERVER_NAMES_MAX 256
 #define SERVER_NAME_MAX 64
 #define SOURCES_MAX 64
 
@@ -53,7 +53,7 @@ struct result {
 	uint64_t lag_sum_ns,
 		lag_max_ns; /* from due to begun, where nothing but the generator was late */
 	unsigned int servers;
-	struct server_count server[SERVERS_MAX];
+	struct server_count server[SERVER_NAMES_MAX];
 };
 
 struct request {
@@ -70,7 +70,7 @@ struct request {
 	char head[HEAD_MAX];
 };
 
-struct load {
+struct generator {
 	struct sockaddr_in target;
 	const char *path;
 	struct in_addr sources[SOURCES_MAX];
@@ -100,31 +100,31 @@ struct load {
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Begins a request that was due then. */
-void request_start(struct load *load, uint64_t due_ns);
+void request_start(struct generator *load, uint64_t due_ns);
 
 /* What epoll says of it. */
-void request_event(struct load *load, struct request *request, uint32_t events);
+void request_event(struct generator *load, struct request *request, uint32_t events);
 
 /* Ends all that have waited too long. */
-void request_expire(struct load *load);
+void request_expire(struct generator *load);
 
 /* Ends all, now that time is up. */
-void request_abandon(struct load *load);
+void request_abandon(struct generator *load);
 
 /* request_start() and the others call these, each request once. Defined by the loop. */
-void load_answered(struct load *load, const struct request *request);
-void load_failed(struct load *load, const struct request *request, enum failure failure);
+void load_answered(struct generator *load, const struct request *request);
+void load_failed(struct generator *load, const struct request *request, enum failure failure);
 
-void result_answered(struct load *load, const struct request *request);
-void result_failed(struct load *load, const struct request *request, enum failure failure);
+void result_answered(struct generator *load, const struct request *request);
+void result_failed(struct generator *load, const struct request *request, enum failure failure);
 
 /* In the open loop, those who were not answered have waited at least this long. */
-void result_waited(struct load *load, uint64_t due_ns);
+void result_waited(struct generator *load, uint64_t due_ns);
 
 /* The number of the server of that name; length as in the answer's head. */
-int result_server(struct load *load, const char *name, size_t length);
+int result_server(struct generator *load, const char *name, size_t length);
 
 /* One line of JSON. */
-void result_print(struct load *load, FILE *file);
+void result_print(struct generator *load, FILE *file);
 
 #endif

@@ -2,6 +2,7 @@
 #include "load.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,7 +13,7 @@
 
 #define READ_MAX 65536
 
-static void list_enter(struct load *load, struct request *request)
+static void list_enter(struct generator *load, struct request *request)
 {
 	request->next = NULL;
 	request->previous = load->last;
@@ -20,13 +21,13 @@ static void list_enter(struct load *load, struct request *request)
 	load->last = request;
 }
 
-static void list_leave(struct load *load, struct request *request)
+static void list_leave(struct generator *load, struct request *request)
 {
 	*(request->previous ? &request->previous->next : &load->first) = request->next;
 	*(request->next ? &request->next->previous : &load->last) = request->previous;
 }
 
-static void request_free(struct load *load, struct request *request)
+static void request_free(struct generator *load, struct request *request)
 {
 	list_leave(load, request);
 	if (request->fd >= 0)
@@ -34,7 +35,7 @@ static void request_free(struct load *load, struct request *request)
 	free(request);
 }
 
-static void request_fail(struct load *load, struct request *request, enum failure failure)
+static void request_fail(struct generator *load, struct request *request, enum failure failure)
 {
 	/* Its answer is counted already: how the connection ends is nobody's concern. */
 	if (request->state != REQUEST_ENDING)
@@ -43,7 +44,7 @@ static void request_fail(struct load *load, struct request *request, enum failur
 }
 
 /* The answer is here. The server is to close first: the port is free again when it has. */
-static void request_answer(struct load *load, struct request *request)
+static void request_answer(struct generator *load, struct request *request)
 {
 	request->state = REQUEST_ENDING;
 	if (request->failed_status)
@@ -52,7 +53,7 @@ static void request_answer(struct load *load, struct request *request)
 		load_answered(load, request);
 }
 
-static void read_head(struct load *load, struct request *request, size_t head)
+static void read_head(struct generator *load, struct request *request, size_t head)
 {
 	const char *server = http_field(request->head, head, "X-Server");
 
@@ -64,7 +65,8 @@ static void read_head(struct load *load, struct request *request, size_t head)
 }
 
 /* Takes what has come. Returns -EPROTO if it is no answer. */
-static int request_take(struct load *load, struct request *request, const char *data, size_t length)
+static int request_take(struct generator *load, struct request *request, const char *data,
+			size_t length)
 {
 	size_t part = length < HEAD_MAX - request->used ? length : HEAD_MAX - request->used;
 	size_t head;
@@ -92,19 +94,21 @@ static int request_take(struct load *load, struct request *request, const char *
 }
 
 /* The server has closed. */
-static void request_end(struct load *load, struct request *request)
+static void request_end(struct generator *load, struct request *request)
 {
 	if (request->state == REQUEST_ASKED && request->headed && request->body_left < 0)
 		request_answer(load, request);
 	request_fail(load, request, FAILURE_RESET);
 }
 
-static void request_read(struct load *load, struct request *request)
+/* Reads what has come; to the end of the connection, if that is in sight. */
+static void request_read(struct generator *load, struct request *request, bool ends)
 {
 	static char data[READ_MAX];
+	ssize_t length = READ_MAX;
 
-	for (;;) {
-		ssize_t length = recv(request->fd, data, sizeof(data), 0);
+	while (ends || length == READ_MAX) {
+		length = recv(request->fd, data, sizeof(data), 0);
 
 		if (length < 0 && errno == EAGAIN)
 			return;
@@ -120,48 +124,48 @@ static void request_read(struct load *load, struct request *request)
 	}
 }
 
-static int request_ask(struct load *load, struct request *request)
+static int request_ask(struct generator *load, struct request *request)
 {
-	int err = 0;
-	socklen_t size = sizeof(err);
+	ssize_t length = send(request->fd, load->question, load->question_length, MSG_NOSIGNAL);
 
-	if (getsockopt(request->fd, SOL_SOCKET, SO_ERROR, &err, &size) || err)
-		return -1;
 	request->state = REQUEST_ASKED;
-	return send(request->fd, load->question, load->question_length, MSG_NOSIGNAL) ==
-			       (ssize_t)load->question_length ?
-		       0 :
-		       -1;
+	return length == (ssize_t)load->question_length ? 0 : -1;
 }
 
-void request_event(struct load *load, struct request *request, uint32_t events)
+void request_event(struct generator *load, struct request *request, uint32_t events)
 {
+	bool broken = events & (EPOLLERR | EPOLLHUP);
+
 	if (request->state == REQUEST_CONNECTING) {
-		if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		if (broken) {
+			request_fail(load, request, FAILURE_CONNECT);
+			return;
+		}
+		if (!(events & EPOLLOUT))
 			return;
 		if (request_ask(load, request)) {
-			request_fail(load, request,
-				     request->state == REQUEST_CONNECTING ? FAILURE_CONNECT :
-									    FAILURE_RESET);
+			request_fail(load, request, FAILURE_RESET);
 			return;
 		}
 	}
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))
-		request_read(load, request);
+	if (broken || events & (EPOLLIN | EPOLLRDHUP))
+		request_read(load, request, broken || events & EPOLLRDHUP);
 }
 
-static int request_connect(struct load *load, struct request *request)
+static int request_connect(struct generator *load, struct request *request)
 {
 	struct epoll_event event = {
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 		.data.ptr = request,
 	};
 	struct sockaddr_in source = {.sin_family = AF_INET};
-	int on = 1;
+	int on = 1, off = 0;
 
 	request->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (request->fd < 0)
 		return -errno;
+	/* The handshake's last ACK rides on the request: two packets less for everybody. */
+	setsockopt(request->fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 	if (load->source_count) {
 		source.sin_addr = load->sources[load->result.started % load->source_count];
 		if (setsockopt(request->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) ||
@@ -176,7 +180,7 @@ static int request_connect(struct load *load, struct request *request)
 	return 0;
 }
 
-void request_start(struct load *load, uint64_t due_ns)
+void request_start(struct generator *load, uint64_t due_ns)
 {
 	struct request *request = malloc(sizeof(*request));
 
@@ -194,13 +198,13 @@ void request_start(struct load *load, uint64_t due_ns)
 		request_fail(load, request, FAILURE_CONNECT);
 }
 
-void request_expire(struct load *load)
+void request_expire(struct generator *load)
 {
 	while (load->first && load->now - load->first->started_ns >= (uint64_t)load->timeout_ns)
 		request_fail(load, load->first, FAILURE_TIMEOUT);
 }
 
-void request_abandon(struct load *load)
+void request_abandon(struct generator *load)
 {
 	while (load->first) {
 		struct request *request = load->first;

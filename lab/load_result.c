@@ -10,12 +10,12 @@
 
 static const char *const failure_names[] = {"connect", "reset", "timeout", "status"};
 
-static bool counts(const struct load *load, uint64_t time_ns)
+static bool counts(const struct generator *load, uint64_t time_ns)
 {
 	return time_ns >= load->measure_ns && time_ns < load->end_ns;
 }
 
-static void sample(struct load *load, uint64_t ns)
+static void sample(struct generator *load, uint64_t ns)
 {
 	struct samples *samples = &load->result.latencies;
 
@@ -28,7 +28,7 @@ static void sample(struct load *load, uint64_t ns)
 	samples->ns[samples->count++] = ns;
 }
 
-int result_server(struct load *load, const char *name, size_t length)
+int result_server(struct generator *load, const char *name, size_t length)
 {
 	struct result *result = &load->result;
 	struct server_count *server;
@@ -41,7 +41,7 @@ int result_server(struct load *load, const char *name, size_t length)
 		if (!strncmp(server->name, name, length) && !server->name[length])
 			return (int)i;
 	}
-	if (i == SERVERS_MAX)
+	if (i == SERVER_NAMES_MAX)
 		return -1;
 	server = &result->server[i];
 	memcpy(server->name, name, length);
@@ -57,7 +57,7 @@ int result_server(struct load *load, const char *name, size_t length)
 }
 
 /* In the closed loop an answer counts where it comes; in the open loop where the request was due. */
-void result_answered(struct load *load, const struct request *request)
+void result_answered(struct generator *load, const struct request *request)
 {
 	struct server_count *server =
 		request->server >= 0 ? &load->result.server[request->server] : NULL;
@@ -74,13 +74,13 @@ void result_answered(struct load *load, const struct request *request)
 					load->series_ns)]++;
 }
 
-void result_waited(struct load *load, uint64_t due_ns)
+void result_waited(struct generator *load, uint64_t due_ns)
 {
 	if (!load->clients && counts(load, due_ns))
 		sample(load, load->now - due_ns);
 }
 
-void result_failed(struct load *load, const struct request *request, enum failure failure)
+void result_failed(struct generator *load, const struct request *request, enum failure failure)
 {
 	if (!counts(load, load->clients ? load->now : request->due_ns))
 		return;
@@ -123,7 +123,7 @@ static void print_servers(const struct result *result, FILE *file)
 	fputc('}', file);
 }
 
-static void print_series(const struct load *load, FILE *file)
+static void print_series(const struct generator *load, FILE *file)
 {
 	size_t bins = (size_t)((double)(load->end_ns - load->start_ns) / load->series_ns);
 
@@ -148,7 +148,7 @@ static double cpu_seconds(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-void result_print(struct load *load, FILE *file)
+void result_print(struct generator *load, FILE *file)
 {
 	struct result *result = &load->result;
 	double seconds = load->duration_ns / 1e9;

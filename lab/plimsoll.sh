@@ -3,6 +3,7 @@
 # Plimsoll on the machines of the lab: configurations, daemons. Sourced, not run.
 
 LAB_LISTEN=127.0.0.1:9570
+PLIMSOLL_RUN=/run/plimsoll # where the daemons keep their files
 
 # lab_config [KEY=VALUE...]: balancer.yaml and server.yaml for every machine.
 lab_config() {
@@ -210,16 +211,30 @@ lab_show() {
 	"$PLIMSOLL" show --instance "$(namespace "$machine")" "$@"
 }
 
-# What killed daemons have left outside of their namespaces.
+# What killed daemons have left outside of their namespaces. The last one out removes the house, as
+# the daemons do, and nobody enters meanwhile: they take the same lock.
+# shellcheck disable=SC2094 # the lock is not read
 remove_instances() {
-	local directory
+	local directory door=$PLIMSOLL_RUN/.lock
 
-	for directory in /run/plimsoll/"$LAB"-[bs]* /run/plimsoll/bpf/"$LAB"-[bs]*; do
+	[ -d "$PLIMSOLL_RUN" ] || return 0
+	for directory in "$PLIMSOLL_RUN/$LAB"-[bs]* "$PLIMSOLL_RUN/bpf/$LAB"-[bs]*; do
 		[[ $directory =~ -[bs][0-9]+$ ]] && rm -rf "$directory"
 	done
-	if [ -d /run/plimsoll/bpf ] && [ -z "$(ls -A /run/plimsoll/bpf)" ]; then
-		umount /run/plimsoll/bpf 2>/dev/null
-		rmdir /run/plimsoll/bpf /run/plimsoll 2>/dev/null
-	fi
+	(
+		exec 9>>"$door"
+		flock 9
+		if no_instances; then
+			umount "$PLIMSOLL_RUN/bpf"
+			rmdir "$PLIMSOLL_RUN/bpf"
+			rm -f "$door"
+			rmdir "$PLIMSOLL_RUN"
+		fi
+	) 2>/dev/null
 	return 0
+}
+
+# What has a '.' in its name is the lock or, in the bpffs, the kernel's.
+no_instances() {
+	[ -z "$(find "$PLIMSOLL_RUN" -mindepth 1 -not -path "$PLIMSOLL_RUN/bpf" -not -name '*.*')" ]
 }

@@ -8,6 +8,9 @@ RATIO_MIN=1.3
 DETOUR_PERCENT_MAX=10
 SLOWED_SHARE_MAX=0.5 # of what it was, a second after
 
+# With less of the machine idle than this it is the machine that limits, no longer the servers.
+IDLE_PERCENT_MIN=8
+
 DEMO_JSON=$ROOT/build/demo.json
 
 summarise() {
@@ -51,6 +54,12 @@ slowdown_shares() {
 		}'
 }
 
+# idle_percent NAME: of the whole machine, while that load ran.
+idle_percent() {
+	awk 'NR == 1 { idle = $1; all = $2 } END { printf "%.1f", ($1 - idle) * 100 / ($2 - all) }' \
+		"$STATE/$1.cpu"
+}
+
 options_seen_by_client() {
 	tcpdump -r "$STATE/options.pcap" -n 2>/dev/null | wc -l
 }
@@ -63,6 +72,8 @@ write_figures() {
 		--slurpfile before "$STATE/in_band.before" --slurpfile after "$STATE/in_band.after" \
 		--slurpfile show "$STATE/in_band.show" --slurpfile slowed "$STATE/slowed.json" \
 		--argjson options "$(options_seen_by_client)" \
+		--argjson none_idle "$(idle_percent none)" --argjson in_band_idle "$(idle_percent in_band)" \
+		--argjson slowdown_idle "$(idle_percent slowdown)" \
 		--argjson capacities "$(printf '%s\n' "${CAPACITIES[@]}" | jq -s .)" '
 		def minus($b): if type == "object"
 			then with_entries(.key as $k | .value |= minus($b[$k])) else . - $b end;
@@ -85,6 +96,7 @@ write_figures() {
 			ratio: ($in_band[0].requests_per_second / $none[0].requests_per_second * 100 | round / 100),
 			shares: {none: ($wire_none.connections | share), in_band: ($wire.connections | share)},
 			slowed: $slowed[0],
+			idle_percent: {none: $none_idle, in_band: $in_band_idle, slowdown: $slowdown_idle},
 			capacities_percent: $capacities
 		}' >"$DEMO_JSON.$$" && mv "$DEMO_JSON.$$" "$DEMO_JSON"
 }
@@ -143,8 +155,15 @@ judge() {
 		".in_band.response_packets_via_balancer_percent < $DETOUR_PERCENT_MAX" || failed=1
 	promise "the slowed server's share below half within a second" \
 		"(.slowed | .after_1s < .before * $SLOWED_SHARE_MAX)" || failed=1
+	[ $failed -eq 0 ] || tell_if_busy
 	echo
 	return $failed
+}
+
+tell_if_busy() {
+	jq -e "[.idle_percent[]] | min < $IDLE_PERCENT_MIN" "$DEMO_JSON" >/dev/null &&
+		printf '\n  This machine was busy to the last (%s %% idle): it is not the servers that limited.\n' \
+			"$(figure '[.idle_percent[]] | min')"
 }
 
 promise() {

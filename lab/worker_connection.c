@@ -72,28 +72,37 @@ static bool connection_ask(struct worker *worker, struct connection *connection)
 	return true;
 }
 
-/* Reads all that has come. May close the connection. */
-static void connection_read(struct worker *worker, struct connection *connection)
+/* Reads all that has come. Returns whether the connection is still there. */
+static bool connection_read(struct worker *worker, struct connection *connection, bool ends)
 {
-	while (!connection->client_done && connection->used < REQUEST_MAX) {
-		ssize_t length = recv(connection->fd, connection->buffer + connection->used,
-				      REQUEST_MAX - connection->used, 0);
+	ssize_t room = 0, length = 0;
 
+	/* What leaves room has taken all there was, but for an end that has been told of already. */
+	while (!connection->client_done && connection->used < REQUEST_MAX &&
+	       (ends || length == room)) {
+		room = REQUEST_MAX - (ssize_t)connection->used;
+		length = recv(connection->fd, connection->buffer + connection->used, (size_t)room,
+			      0);
 		if (length < 0 && errno == EAGAIN)
 			break;
 		if (length < 0) {
 			connection_close(worker, connection);
-			return;
+			return false;
 		}
 		connection->client_done = length == 0;
 		connection->used += (size_t)length;
 	}
 	if (connection->waits)
-		return;
-	if (!connection_ask(worker, connection))
+		return true;
+	if (!connection_ask(worker, connection)) {
 		connection_refuse(worker, connection);
-	else if (connection->client_done && !connection->waits)
+		return false;
+	}
+	if (connection->client_done && !connection->waits) {
 		connection_close(worker, connection);
+		return false;
+	}
+	return true;
 }
 
 void connection_answer(struct worker *worker, struct job *job)
@@ -118,7 +127,7 @@ void connection_answer(struct worker *worker, struct job *job)
 	if (connection->closes || sent != (ssize_t)length)
 		connection_close(worker, connection);
 	else
-		connection_read(worker, connection);
+		connection_read(worker, connection, true);
 }
 
 void connection_event(struct worker *worker, void *data, uint32_t events)
@@ -128,7 +137,7 @@ void connection_event(struct worker *worker, void *data, uint32_t events)
 	if (events & (EPOLLERR | EPOLLHUP))
 		connection_close(worker, connection);
 	else
-		connection_read(worker, connection);
+		connection_read(worker, connection, events & EPOLLRDHUP);
 }
 
 static void connection_accept(struct worker *worker, int fd, struct in_addr client)
@@ -150,10 +159,10 @@ static void connection_accept(struct worker *worker, int fd, struct in_addr clie
 	worker->truth->owed++;
 	worker->from_balancer += client.s_addr != worker->balancer.s_addr;
 	truth_end(worker);
-	if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event))
+	/* First: the request has mostly come by now, and epoll need not say so. */
+	if (connection_read(worker, connection, false) &&
+	    epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event))
 		connection_close(worker, connection);
-	else
-		connection_read(worker, connection);
 }
 
 void accept_all(struct worker *worker)

@@ -7,6 +7,8 @@ bats_require_minimum_version 1.5.0
 
 # shellcheck source=lab/common.sh
 . "$BATS_TEST_DIRNAME/../../lab/common.sh"
+# shellcheck source=lab/network.sh
+. "$BATS_TEST_DIRNAME/../../lab/network.sh"
 # shellcheck source=lab/servers.sh
 . "$BATS_TEST_DIRNAME/../../lab/servers.sh"
 # shellcheck source=lab/plimsoll.sh
@@ -40,11 +42,12 @@ open_lab() {
 }
 
 close_deserted_labs() {
-	local state process
+	local state name process
 
 	for state in "$LAB_STATES"/net[0-9]*; do
-		process=${state##*/net}
-		[ ! -d "$state" ] || [ -d "/proc/$process" ] || lab down "name=net$process"
+		name=${state##*/}
+		process=${name//[!0-9]/}
+		[ ! -d "$state" ] || [ -d "/proc/$process" ] || lab down "name=$name"
 	done
 }
 
@@ -77,6 +80,7 @@ holds() {
 
 # says TEXT: the program that was `run` has printed it.
 says() {
+	# shellcheck disable=SC2154 # set by run
 	[[ $output == *"$1"* ]] || fail "no \"$1\" in: $output"
 }
 
@@ -130,6 +134,10 @@ show() {
 
 counter() { # BALANCER NAME
 	show "$1" ".counters.\"$2\""
+}
+
+counter_is() { # BALANCER NAME VALUE
+	[ "$(counter "$1" "$2")" -eq "$3" ]
 }
 
 # backend SERVER FILTER [BALANCER]: what the balancer tells of the server.

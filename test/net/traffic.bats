@@ -37,10 +37,8 @@ setup_file() {
 }
 
 @test "a connection stays on its server, while the load changes where new ones go" {
-	local i
-
 	load_start duration=3 connections=32
-	for i in {1..10}; do
+	for _ in {1..10}; do
 		run -0 inside c1 curl -sS --fail --max-time 20 -w '%{num_connects} connections\n' \
 			"http://$LAB_VIP/name?[1-20]"
 		expect "$(grep -c '^s' <<<"$output")" -eq 20

@@ -22,7 +22,7 @@ static uint32_t slots_before[MEMBERS_LARGE + 1], slots_after[MEMBERS_LARGE + 1];
 enum weights {
 	EQUAL,
 	ONE_HEAVY, /* 1000 against 1 */
-	RISING,	   /* 1, 2, 3 ... */
+	RISING, /* 1, 2, 3 ... */
 	MIXED,
 };
 
@@ -243,7 +243,7 @@ static void test_one_of_many_changes_weight(void **state)
 {
 	static const struct {
 		uint32_t weight; /* that was 100 */
-		double percent;	 /* of the ring that may move needlessly */
+		double percent; /* of the ring that may move needlessly */
 	} changes[] = {{0, 1},	  {50, 1},   {90, .5}, {99, .2},
 		       {101, .2}, {110, .5}, {200, 1}, {1000, 2}};
 	size_t c, i;
