@@ -102,6 +102,10 @@ $(BUILD)/test/packet/%: test/packet/%.c $(PACKET_COMMON) $(TESTABLE)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(PACKET_COMMON) \
 		$(TESTABLE) $(LIBRARY_LIBS) -lcmocka
 
+$(BUILD)/test/verify: test/verify.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lbpf
+
 $(BUILD)/test/fuzz/%: test/fuzz/%.c $(TESTABLE)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) $(FUZZ_MAIN) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
@@ -147,7 +151,7 @@ test: ## install what is missing, build, pass all tests
 	@test/run
 
 .PHONY: tests
-tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS)
+tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS) $(BUILD)/test/verify
 
 .PHONY: test-asan
 test-asan: ## the unit and packet tests and fuzz seeds with the sanitizers

@@ -81,13 +81,13 @@ inside() {
 	ip netns exec "$(namespace "$machine")" "$@"
 }
 
-# wait_until SECONDS COMMAND...: asks twenty times a second; fails if it never succeeds.
+# wait_until SECONDS COMMAND...: asks again and again; fails if it has not succeeded by then.
 wait_until() {
-	local tries=$(($1 * 20))
+	local end=$((SECONDS + 1 + $1))
 
 	shift
-	while ! "$@"; do
-		[ $((tries--)) -gt 0 ] || return 1
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
 		sleep 0.05
 	done
 }

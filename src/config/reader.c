@@ -85,7 +85,7 @@ static const char *list_complaint(struct config_source *source, const struct fie
 	if (node->type != YAML_SEQUENCE_NODE)
 		return "is not a list";
 	*count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-	if (*count == 0)
+	if (*count == 0 && !field->may_be_empty)
 		return "is empty";
 	source->items += *count;
 	return *count > field->max || source->items > ITEMS_MAX ? "has too many items" : NULL;
@@ -104,7 +104,7 @@ static int read_list(struct config_source *source, const struct field *field, en
 		wrong_value(source, field, node, wrong);
 		return 0;
 	}
-	items = calloc(count, field->size);
+	items = calloc(count + 1, field->size);
 	if (!items)
 		return -ENOMEM;
 	*(void **)(parent + field->offset) = items;

@@ -336,9 +336,11 @@ static const struct field config_fields[] = {
 		.key = "balancers",
 		.roles = SERVER,
 		.required = true,
-		.sentence = "The balancers that this server reports its load to.",
-		.expected = "a list of 1 to " TEXT_OF(
+		.sentence = "The balancers that this server reports its load to; with [] it "
+			    "only meters.",
+		.expected = "a list of up to " TEXT_OF(
 			BALANCERS_MAX) " IPv4 addresses of balancers' own, such as [10.1.0.2]",
+		.may_be_empty = true,
 		.parse = parse_unicast,
 		.max = BALANCERS_MAX,
 		LIST_IN(struct config, balancers, balancer_count),
@@ -412,6 +414,15 @@ const struct field *field_find(const struct mapping *mapping, const char *key)
 	return NULL;
 }
 
+static bool is_last(const struct choice *choice)
+{
+	for (choice++; choice->name; choice++) {
+		if (!choice->planned)
+			return false;
+	}
+	return true;
+}
+
 const char *field_expected(const struct field *field, char text[EXPECTED_MAX])
 {
 	const struct choice *choice;
@@ -423,7 +434,10 @@ const char *field_expected(const struct field *field, char text[EXPECTED_MAX])
 	for (choice = field->choices; choice->name && used < EXPECTED_MAX; choice++) {
 		if (!choice->planned)
 			used += (size_t)snprintf(text + used, EXPECTED_MAX - used, "%s%s",
-						 used ? " or " : "", choice->name);
+						 !used		 ? "" :
+						 is_last(choice) ? " or " :
+								   ", ",
+						 choice->name);
 	}
 	return text;
 }

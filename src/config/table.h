@@ -42,6 +42,7 @@ struct field {
 	parse_function *parse;
 	const struct mapping *mapping;
 	bool list;
+	bool may_be_empty;
 	size_t offset;
 	size_t size; /* 0: checked, but not kept */
 	size_t count_offset;

@@ -7,8 +7,11 @@ load helpers
 
 setup_file() {
 	open_lab clients=1 servers=3
+	[ -n "${LAB:-}" ] || return 0
 	lab nginx
 	lab config
+	snapshot b1 >"$BATS_FILE_TMPDIR/b1"
+	snapshot s1 >"$BATS_FILE_TMPDIR/s1"
 }
 
 setup() {
@@ -140,8 +143,9 @@ snapshot() {
 	find "/run/plimsoll/$(namespace "$1")" "/run/plimsoll/bpf/$(namespace "$1")" 2>/dev/null || true
 }
 
-nothing_left() { # MACHINE SNAPSHOT
-	diff <(snapshot "$1") - <<<"$2" || fail "$1 is not as before"
+# nothing_left MACHINE: it is as it was before it ever had a daemon.
+nothing_left() {
+	diff "$BATS_FILE_TMPDIR/$1" <(snapshot "$1") || fail "$1 is not as before"
 }
 
 # bpf_objects MACHINE: what the daemon there holds, and the rings: "prog 12", "map 34", one a line.
@@ -166,21 +170,18 @@ bpf_objects_gone() {
 }
 
 leaves_nothing() { # SIGNAL MACHINE
-	local before objects pid
+	local objects pid
 
-	lab stop "$2"
-	before=$(snapshot "$2")
-	lab start "$2"
 	fetch_names 10
 	objects=$(bpf_objects "$2")
 	pid=$(cat "$STATE/$2/plimsoll.pid")
 	expect "$(grep -c prog <<<"$objects")" -ge 2
 	expect "$(grep -c map <<<"$objects")" -ge 8
 	run ! bpf_objects_gone "$objects"
-	expect "$(snapshot "$2")" != "$before"
+	run ! nothing_left "$2"
 	kill "-$1" "$pid"
 	wait_until 10 process_gone "$pid"
-	nothing_left "$2" "$before"
+	nothing_left "$2"
 	wait_until 5 bpf_objects_gone "$objects" || fail 'BPF objects are left'
 }
 
@@ -201,20 +202,11 @@ leaves_nothing() { # SIGNAL MACHINE
 }
 
 @test "what a killed daemon has left, its successor takes back" {
-	local machine
-	local -A before
-
-	lab stop all
-	for machine in b1 s1; do
-		before[$machine]=$(snapshot "$machine")
-	done
-	lab start b1 s1
 	lab kill b1 s1
 	lab start b1 s1
 	lab stop b1 s1
-	for machine in b1 s1; do
-		nothing_left "$machine" "${before[$machine]}"
-	done
+	nothing_left b1
+	nothing_left s1
 }
 
 # ------------------------------------------------------------------- refusals
@@ -234,11 +226,15 @@ refuses_second() { # MACHINE INSTANCE WORDS
 	before=$(snapshot "$1")
 	run -1 plimsoll_on "$1" "$role" --config "$STATE/$1/$role.yaml" --instance "$2"
 	says "$3"
-	nothing_left "$1" "$before"
-	expect ! -e "/run/plimsoll/$LAB-other"
-	expect ! -e "/run/plimsoll/bpf/$LAB-other"
+	diff <(snapshot "$1") - <<<"$before"
+	no_other_instance
 	run -0 fetch_names 20
 	run -0 lab show "$1"
+}
+
+no_other_instance() {
+	expect ! -e "/run/plimsoll/$LAB-other"
+	expect ! -e "/run/plimsoll/bpf/$LAB-other"
 }
 
 @test "a second balancer on the same interface is refused, the first goes on" {
@@ -256,31 +252,30 @@ refuses_second() { # MACHINE INSTANCE WORDS
 }
 
 @test "who is not root is told so" {
-	local machine before role
+	local machine role
 
-	lab stop all
+	lab stop b1 s1
 	for machine in b1 s1; do
 		role=$(role "$machine")
-		before=$(snapshot "$machine")
 		run -1 inside "$machine" setpriv --reuid=65534 --regid=65534 --clear-groups \
 			"$PLIMSOLL" "$role" --config "$STATE/$machine/$role.yaml" --instance "$LAB-other"
 		says 'root'
-		nothing_left "$machine" "$before"
+		nothing_left "$machine"
+		no_other_instance
 	done
 }
 
 @test "an interface that does not exist is named" {
-	local machine before role
+	local machine role
 
-	lab stop all
+	lab stop b1 s1
 	for machine in b1 s1; do
 		role=$(role "$machine")
-		before=$(snapshot "$machine")
 		sed 's/eth0/eth7/' "$STATE/$machine/$role.yaml" >"$BATS_TEST_TMPDIR/$role.yaml"
 		run -1 plimsoll_on "$machine" "$role" --config "$BATS_TEST_TMPDIR/$role.yaml" \
 			--instance "$LAB-other"
 		says 'eth7'
-		nothing_left "$machine" "$before"
-		expect ! -e "/run/plimsoll/$LAB-other"
+		nothing_left "$machine"
+		no_other_instance
 	done
 }

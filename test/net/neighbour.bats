@@ -27,7 +27,7 @@ link() { # MACHINE ARGUMENTS...
 served_by() {
 	local names
 
-	names=$(inside c1 curl -s --max-time 5 --connect-timeout 1 -H 'Connection: close' \
+	names=$(inside c1 curl -s --fail-early --max-time 5 --connect-timeout 1 -H 'Connection: close' \
 		"http://$LAB_VIP/name?[1-20]" 3>&-) || return
 	[ "$(wc -l <<<"$names")" -eq 20 ] && grep -qx "$1" <<<"$names"
 }

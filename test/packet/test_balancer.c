@@ -168,9 +168,15 @@ static const struct balancer_case chosen[] = {
 		CHOSEN,
 	},
 	{
-		.name = "a server that has seen more than was sent has none pending",
+		.name = "a server that has seen more than was sent has none pending: not fewer",
 		.before = {.in_flight = {3, 2, 9}, .seen = {1000}},
 		.backends = BACKEND(2),
+		CHOSEN,
+	},
+	{
+		.name = "a server that has seen more than was sent has none pending: not more",
+		.before = {.in_flight = {2, 3, 9}, .seen = {1000}},
+		.backends = BACKEND(1),
 		CHOSEN,
 	},
 	{

@@ -107,9 +107,9 @@ static const struct balancer_case policies[] = {
 	{
 		.name = "prequal: a hot one is not taken however fast",
 		.before = {.policy = POLICY_PREQUAL,
-			   .hot = 1000 << HOT_BITS,
-			   .in_flight = {5000, 10, 1},
-			   .latency_us = {1000, 2000, 3000}},
+			   .hot = 10 << HOT_BITS,
+			   .in_flight = {20, 5, 5},
+			   .latency_us = {1, 1000000, 2000000}},
 		BACKEND_2,
 	},
 	{
@@ -176,6 +176,20 @@ static void test_random_follows_the_ring(void **state)
 	assert_in_range(counts[2], 2000 - 190, 2000 + 190);
 }
 
+static void test_random_does_not_depend_on_the_flow(void **state)
+{
+	const struct before before = {.policy = POLICY_RANDOM};
+	struct segment segment = segment_to_service();
+	uint32_t i, elsewhere = 0;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		world_reset(&before); /* forgets the flow */
+		elsewhere += world_send(&segment) != FIRST_CANDIDATE;
+	}
+	assert_in_range(elsewhere, 40, 99);
+}
+
 static void test_weighted_random_follows_what_is_to_spare(void **state)
 {
 	/* A quarter, a half and a quarter of the three servers' weight times their idle part. */
@@ -209,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_robin_follows_its_schedule),
 		cmocka_unit_test(test_random_follows_the_ring),
+		cmocka_unit_test(test_random_does_not_depend_on_the_flow),
 		cmocka_unit_test(test_weighted_random_follows_what_is_to_spare),
 		cmocka_unit_test(test_least_loaded_spreads_a_burst_evenly),
 	};

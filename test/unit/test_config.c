@@ -253,14 +253,14 @@ static void all_mistakes_told(void **state)
 				   "listen: here\n"
 				   "services:\n"
 				   "  - address: 10.1.0.100:80\n"
-				   "    policy: prequal\n"
+				   "    policy: fastest\n"
 				   "    backends:\n"
 				   "      - {address: 10.1.0.3, weight: 0}\n"
 				   "      - {address: 10.1.0.3, color: red}\n"
 				   "  - address: 10.1.0.100:80\n";
 	static const struct wrong expected[] = {
 		{NULL, CONFIG_BALANCER, 2, "listen", "\"here\""},
-		{NULL, CONFIG_BALANCER, 5, "policy", "\"prequal\""},
+		{NULL, CONFIG_BALANCER, 5, "policy", "\"fastest\""},
 		{NULL, CONFIG_BALANCER, 7, "weight", "\"0\""},
 		{NULL, CONFIG_BALANCER, 8, "color", "\"color\""},
 		{NULL, CONFIG_BALANCER, 8, "address", "\"10.1.0.3\""},
