@@ -37,6 +37,7 @@ struct world {
 	uint64_t round_trip_ns; /* between client and server; 0 = 200 us */
 	double syn_loss; /* these never arrive; the client tries anew after a second */
 	double warmup, seconds; /* 0 = 3, 10 */
+	bool full; /* takes so long that it is left out unless asked for */
 };
 
 enum knowledge {
@@ -60,6 +61,7 @@ struct contender {
 	double max_share; /* 0 = no budget: every packet may bear a report */
 	uint64_t free_ns; /* reports so far apart are outside the budget; 0 = 10 ms */
 	bool first_peer; /* the first balancer in the list has precedence, not the one that waits longest */
+	bool seen_at_request; /* a connection is seen when its request comes, not when its SYN does */
 	double report_loss; /* the report is lost, its packet is not */
 	double carrier_loss; /* the packet is lost: it comes again, after a timeout and without a report */
 	const char *tuned; /* changes to the constants of weighting, as "gain=0.2 dead_band=0.1" */

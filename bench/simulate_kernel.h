@@ -31,6 +31,7 @@ static inline __u32 bpf_get_prandom_u32(void);
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wshadow"
 #include "maps.h"
 #include "report.h"
 #include "select.h"

@@ -99,13 +99,13 @@ int signal_by_name(const char *name)
 static void fill_service(struct view *view)
 {
 	const struct contender *contender = view->surroundings->contender;
-	uint32_t servers = view->surroundings->world->servers;
+	uint32_t count = view->surroundings->world->servers;
 	int knows = contender->knowledge != KNOWS_NOTHING;
 
 	view->service = (struct service){
 		.id = 1,
-		.ring_size = servers * SERVERS_PER_RING > RING_SIZE ? RING_SIZE_MAX : RING_SIZE,
-		.member_count = servers,
+		.ring_size = count * SERVERS_PER_RING > RING_SIZE ? RING_SIZE_MAX : RING_SIZE,
+		.member_count = count,
 		.stale_after_ns = SECOND,
 		.policy = contender->policy ? (__u8)policy_by_name(contender->policy) : 0,
 		.signal = contender->signal ? (__u8)signal_by_name(contender->signal) : 0,
@@ -171,21 +171,21 @@ static int build_ring(struct view *view)
 
 struct view *view_open(const struct surroundings *surroundings, uint64_t seed)
 {
-	uint32_t servers = surroundings->world->servers;
+	uint32_t count = surroundings->world->servers;
 	struct view *view = calloc(1, sizeof(*view));
 
 	if (!view)
 		return NULL;
 	view->surroundings = surroundings;
-	view->backends = aligned_alloc(64, (servers + 1) * sizeof(*view->backends));
-	view->loads = aligned_alloc(64, (servers + 1) * sizeof(*view->loads));
-	view->weighted = calloc(servers, sizeof(*view->weighted));
-	view->seen = calloc(servers, sizeof(*view->seen));
+	view->backends = aligned_alloc(64, (count + 1) * sizeof(*view->backends));
+	view->loads = aligned_alloc(64, (count + 1) * sizeof(*view->loads));
+	view->weighted = calloc(count, sizeof(*view->weighted));
+	view->seen = calloc(count, sizeof(*view->seen));
 	if (!view->backends || !view->loads || !view->weighted || !view->seen)
 		goto failed;
-	memset(view->backends, 0, (servers + 1) * sizeof(*view->backends));
-	memset(view->loads, 0, (servers + 1) * sizeof(*view->loads));
-	for (uint32_t i = 0; i < servers; i++) {
+	memset(view->backends, 0, (count + 1) * sizeof(*view->backends));
+	memset(view->loads, 0, (count + 1) * sizeof(*view->loads));
+	for (uint32_t i = 0; i < count; i++) {
 		view->weighted[i].configured =
 			surroundings->world->weights_known ? surroundings->capacities[i] : 1;
 		view->weighted[i].factor = 1;

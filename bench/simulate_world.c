@@ -314,7 +314,8 @@ static void syn_at_server(struct simulation *sim, uint32_t index)
 	struct server_state *server = &sim->servers[request->server];
 	bool lost;
 
-	server->peers[request->balancer].connections_seen++;
+	if (!sim->contender.seen_at_request)
+		server->peers[request->balancer].connections_seen++;
 	lost = send_packet(sim, request->server, RESPONSE_SYN_ACK);
 	go(sim, lost ? ROUND_TRIP_LATE : ROUND_TRIP, index);
 }
@@ -325,6 +326,8 @@ static void request_at_server(struct simulation *sim, uint32_t index)
 	struct server_state *server = &sim->servers[number];
 
 	sim->requests[index].arrived = sim->now;
+	if (sim->contender.seen_at_request)
+		server->peers[sim->requests[index].balancer].connections_seen++;
 	server->in_flight++;
 	if (server->idle != NOBODY)
 		work_begin(sim, server, index);

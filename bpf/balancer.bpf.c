@@ -58,7 +58,8 @@ static __always_inline int finish(const struct context *context, enum verdict ve
 	return context->action;
 }
 
-static __always_inline struct service *service_find(__be32 address, __be16 port)
+/* port 0: the entry of the VIP itself. */
+static __always_inline struct service *entry_find(__be32 address, __be16 port)
 {
 	struct service_key key = {
 		.address = address,
@@ -69,10 +70,18 @@ static __always_inline struct service *service_find(__be32 address, __be16 port)
 	return bpf_map_lookup_elem(&services, &key);
 }
 
+static __always_inline struct service *service_find(__be32 address, __be16 port)
+{
+	struct service *service = entry_find(address, port);
+
+	/* A packet may really have port 0. */
+	return service && service->id ? service : 0;
+}
+
 /* What we cannot parse is ours to drop only if it is for one of our addresses. */
 static __always_inline enum verdict unparsable(const struct packet *packet, enum verdict verdict)
 {
-	return service_find(packet->ip->daddr, 0) ? verdict : VERDICT_NOT_OURS;
+	return entry_find(packet->ip->daddr, 0) ? verdict : VERDICT_NOT_OURS;
 }
 
 /* A switch floods what it does not know: frames for other machines are none of our business. */
@@ -230,7 +239,14 @@ static __always_inline enum verdict send_to_client(struct context *context, enum
 		context->action = send_by(context, fib.ifindex);
 		return verdict;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		return leave_to_resolve(context, fib.ifindex);
 	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		/*
+		 * Somebody has taken back the setting that the look-up wants. Where there is only one way
+		 * out, the host can still find the next hop.
+		 */
+		if (context->settings->interfaces[1].ifindex)
+			return VERDICT_REPORT_NO_ROUTE;
 		return leave_to_resolve(context, fib.ifindex);
 	default:
 		return VERDICT_REPORT_NO_ROUTE;
@@ -247,7 +263,7 @@ static __always_inline enum verdict receive_report(struct context *context,
 	struct load *load;
 	__u32 index;
 
-	if (received->error)
+	if (received->error || option_checksum(context->packet.ip, &received->option) != 0xFFFF)
 		return VERDICT_REPORT_MALFORMED;
 	server = bpf_map_lookup_elem(&servers, &id);
 	if (!server)

@@ -1,23 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The Internet checksum (RFC 1071). */
+/* The Internet checksum (RFC 1071) of IPv4 headers, with and without our option behind them. */
 #ifndef PLIMSOLL_CHECKSUM_H
 #define PLIMSOLL_CHECKSUM_H
 
 #include <linux/ip.h>
 
-/* Writes the checksum of a header without options. */
-static __always_inline void ip_checksum_write(struct iphdr *ip)
+#include "load_report.h"
+
+static __always_inline __u32 checksum_add(__u32 sum, const void *data, int bytes)
 {
-	__u16 *word = (__u16 *)ip;
-	__u32 sum = 0;
+	const __u16 *word = data;
 	int i;
 
-	ip->check = 0;
 #pragma unroll
-	for (i = 0; i < 10; i++)
+	for (i = 0; i < bytes / 2; i++)
 		sum += word[i];
+	return sum;
+}
+
+static __always_inline __u16 checksum_fold(__u32 sum)
+{
 	sum = (sum & 0xFFFF) + (sum >> 16);
-	ip->check = ~((sum & 0xFFFF) + (sum >> 16));
+	return (sum & 0xFFFF) + (sum >> 16);
+}
+
+/* Of a header without options. */
+static __always_inline void ip_checksum_write(struct iphdr *ip)
+{
+	ip->check = 0;
+	ip->check = ~checksum_fold(checksum_add(0, ip, sizeof(*ip)));
+}
+
+/* With the option, of which an unkeyed one has a tag of 0 that adds nothing. */
+static __always_inline __u16 option_checksum(const struct iphdr *ip,
+					     const struct load_report_option *option)
+{
+	return checksum_fold(
+		checksum_add(checksum_add(0, ip, sizeof(*ip)), option, sizeof(*option)));
 }
 
 #endif

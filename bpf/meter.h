@@ -3,70 +3,63 @@
  * The meter: which connections of a service are waiting for an answer, and for how long.
  *
  * A connection has a slot in the table only while it shakes hands or waits; an idle one costs
- * nothing. in_flight is the number of slots in METER_WAITING, changed only by who wins the exchange of
- * the slot: so it comes back to 0 whatever is reset, retransmitted, evicted or raced for.
+ * nothing. in_flight is the number of slots that wait, changed only by who wins the exchange of
+ * the slot: so it comes back to 0 whatever is reset, retransmitted, evicted or raced for. What no
+ * packet tells of, a connection that ends without one, the daemon finds (server/sweep.h).
  *
- * A slot is fingerprint (28 bits, see bucket.h) | state (4) | time of the last change, in us (32).
+ * What it cannot know: whether bytes are a request. One that is answered before it has come in
+ * full, or a message that nobody answers, waits until the connection's next answer or its end.
  */
 #ifndef PLIMSOLL_METER_H
 #define PLIMSOLL_METER_H
 
 #include "bucket.h"
 #include "hash.h"
+#include "meter_slot.h"
 #include "packet.h"
+#include "server_load.h"
 #include "server_maps.h"
+#include "socket.h"
 
-/* The weight of a new sample in the moving average of the latency: 1/2^3. */
-#define LATENCY_WEIGHT_SHIFT 3
-
-enum meter_state {
-	METER_NONE,
-	METER_SYN, /* a SYN has come */
-	METER_SYN_ACK, /* it has been answered */
-	METER_WAITING, /* a request has come, no byte of the answer has left */
-};
+_Static_assert(METER_FINGERPRINT_SHIFT == BUCKET_FINGERPRINT_SHIFT + 1, "one fingerprint");
 
 struct metered {
 	struct bucket *bucket;
 	__u64 *slot; /* NULL = neither shaking hands nor waiting */
 	__u64 value;
 	__u64 fingerprint;
+	__u64 now_ns;
 };
 
-static __always_inline enum meter_state meter_state(__u64 value)
-{
-	return value >> 32 & 0xF;
-}
-
-static __always_inline __u64 meter_value(__u64 fingerprint, enum meter_state state, __u32 time_us)
-{
-	return fingerprint | (__u64)state << 32 | time_us;
-}
-
-static __always_inline __u32 meter_now_us(void)
-{
-	return bpf_ktime_get_ns() / 1000;
-}
+/* What else has to be known of a response. */
+enum response {
+	RESPONSE_USUAL,
+	RESPONSE_REPEATED, /* a SYN-ACK that had been sent before */
+	RESPONSE_REFUSAL, /* a reset to a connection that was shaking hands or waiting */
+};
 
 /* client and service: as packets towards the server have them. */
 static __always_inline void meter_find(__be32 client, __be16 client_port, __be32 service,
-				       __be16 service_port, __u32 mask, struct metered *metered)
+				       __be16 service_port, __u32 buckets, struct metered *metered)
 {
-	__u64 hash = hash_flow(0, client, service, client_port, service_port, IPPROTO_TCP);
-	__u32 index = hash & mask;
+	__u64 hash = meter_hash(client, client_port, service, service_port);
+	__u32 index = meter_bucket(hash, buckets);
 
 	metered->slot = 0;
 	metered->value = 0;
 	metered->fingerprint = bucket_fingerprint(hash);
+	metered->now_ns = bpf_ktime_get_ns();
 	metered->bucket = bpf_map_lookup_elem(&meter, &index);
 	if (metered->bucket)
 		metered->slot = bucket_find(metered->bucket, metered->fingerprint, &metered->value);
+	if (!metered->slot)
+		metered->value = 0;
 }
 
 /* Books the change of a slot from one value to another. */
 static __always_inline void meter_book(struct metrics *metrics, __u64 from, __u64 to)
 {
-	int change = (meter_state(to) == METER_WAITING) - (meter_state(from) == METER_WAITING);
+	int change = meter_waits(to) - meter_waits(from);
 
 	if (change)
 		__sync_fetch_and_add(&metrics->in_flight, change);
@@ -83,32 +76,30 @@ static __always_inline int meter_set(struct metrics *metrics, const struct meter
 }
 
 /* Free slots first, then handshakes, then those that wait longest. */
-static __always_inline __u64 meter_rank(__u64 value, __u32 now_us)
+static __always_inline __u64 meter_rank(__u64 value, __u64 now_ns)
 {
-	__u32 age = now_us - (__u32)value;
-
 	if (!value)
 		return 0;
-	return (__u64)(meter_state(value) == METER_WAITING ? 2 : 1) << 32 | (~0U - age);
+	return (meter_waits(value) ? 2ULL : 1ULL) << 32 |
+	       (METER_TIME_MASK - meter_age(value, now_ns));
 }
 
-/* Takes a slot for a connection that has none. */
+/* Takes a slot for a connection that has none. A handshake never drives out a request. */
 static __always_inline void meter_insert(struct metrics *metrics, const struct metered *metered,
-					 enum meter_state state)
+					 __u64 value)
 {
-	__u32 now = meter_now_us();
-	__u64 value = meter_value(metered->fingerprint, state, now);
+	__u64 below = meter_waits(value) ? ~0ULL : 2ULL << 32;
 	int try, i;
 
 	if (!metered->bucket)
 		return;
 	for (try = 0; try < BUCKET_TRIES; try++) {
-		__u64 lowest = ~0ULL, victim = 0;
+		__u64 lowest = below, victim = 0;
 		__u32 index = 0;
 
 		for (i = 0; i < BUCKET_SLOTS; i++) {
 			__u64 seen = bucket_read(&metered->bucket->slot[i]);
-			__u64 rank = meter_rank(seen, now);
+			__u64 rank = meter_rank(seen, metered->now_ns);
 
 			if (rank < lowest) {
 				lowest = rank;
@@ -116,32 +107,80 @@ static __always_inline void meter_insert(struct metrics *metrics, const struct m
 				index = i;
 			}
 		}
+		if (lowest == below)
+			return;
 		if (!bucket_exchange(&metered->bucket->slot[index & (BUCKET_SLOTS - 1)], victim,
 				     value))
 			continue;
 		meter_book(metrics, victim, value);
-		if (meter_state(victim) == METER_WAITING)
+		if (meter_waits(victim))
 			__sync_fetch_and_add(&metrics->evicted, 1);
 		return;
 	}
 }
 
-/* Returns 1 if a new connection begins with it, not for its retransmission. */
-static __always_inline int meter_syn(struct metrics *metrics, struct metered *metered)
+static __always_inline void meter_put(struct metrics *metrics, const struct metered *metered,
+				      __u64 value)
 {
-	if (!metered->slot)
-		meter_insert(metrics, metered, METER_SYN);
-	else if (meter_state(metered->value) != METER_WAITING ||
-		 !meter_set(metrics, metered,
-			    meter_value(metered->fingerprint, METER_SYN, meter_now_us())))
+	if (metered->slot)
+		meter_set(metrics, metered, value);
+	else
+		meter_insert(metrics, metered, value);
+}
+
+/* A SYN with data (TCP Fast Open) keeps in its slot what acknowledges that data, too. */
+static __always_inline __u64 meter_syn_value(const struct metered *metered,
+					     const struct packet *packet)
+{
+	__u32 acknowledged = bpf_ntohl(packet->tcp->seq) + 1 + packet->payload_length;
+
+	if (!packet->payload_length)
+		return meter_value(metered->fingerprint, METER_SYN, 0, metered->now_ns);
+	return metered->fingerprint | (__u64)METER_SYN_DATA << METER_STATE_SHIFT | acknowledged;
+}
+
+/* Returns 1 if a new connection begins with it, not for its retransmission. */
+static __always_inline int meter_syn(struct metrics *metrics, const struct metered *metered,
+				     const struct packet *packet)
+{
+	enum meter_state state = meter_state(metered->value);
+
+	if (state == METER_SYN_DATA ||
+	    ((state == METER_SYN || state == METER_SYN_ACK) &&
+	     meter_age(metered->value, metered->now_ns) < METER_HANDSHAKE_TICKS))
 		return 0;
+	meter_put(metrics, metered, meter_syn_value(metered, packet));
 	__sync_fetch_and_add(&metrics->connections, 1);
 	return 1;
 }
 
+static __always_inline void meter_data(struct __sk_buff *skb, struct metrics *metrics,
+				       const struct metered *metered, const struct packet *packet)
+{
+	enum meter_state state = METER_WAITING;
+
+	/* More of a request: the time is that of its last byte. */
+	if (metered->slot && meter_waits(metered->value)) {
+		meter_set(metrics, metered, meter_again(metered->value, metered->now_ns));
+		return;
+	}
+	switch (arrival(skb, packet, meter_state(metered->value) == METER_SYN_ACK)) {
+	case ARRIVAL_OLD:
+		return;
+	case ARRIVAL_ELSEWHERE:
+		state = METER_ELSEWHERE;
+		break;
+	case ARRIVAL_NEW:
+		break;
+	}
+	meter_put(metrics, metered,
+		  meter_value(metered->fingerprint, state, latency_level(metrics->in_flight + 1),
+			      metered->now_ns));
+}
+
 /* A packet of the client's. Returns 1 if a new connection begins with it. */
-static __always_inline int meter_request(struct metrics *metrics, const struct packet *packet,
-					 __u32 mask)
+static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *metrics,
+					 const struct packet *packet, __u32 buckets)
 {
 	const struct tcphdr *tcp = packet->tcp;
 	struct metered metered;
@@ -149,62 +188,88 @@ static __always_inline int meter_request(struct metrics *metrics, const struct p
 	/* A bare ACK says nothing: most of the packets towards a server of large files. */
 	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
 		return 0;
-	meter_find(packet->ip->saddr, tcp->source, packet->ip->daddr, tcp->dest, mask, &metered);
+	meter_find(packet->ip->saddr, tcp->source, packet->ip->daddr, tcp->dest, buckets, &metered);
 	if (tcp->syn)
-		return meter_syn(metrics, &metered);
-	if (tcp->rst || !packet->payload_length) {
-		/* A client that has closed its side may still wait for the answer. */
-		if (metered.slot && (tcp->rst || meter_state(metered.value) != METER_WAITING))
-			meter_set(metrics, &metered, 0);
-		return 0;
-	}
-	/* The time is that of the request's last byte. */
-	if (!metered.slot)
-		meter_insert(metrics, &metered, METER_WAITING);
-	else
-		meter_set(metrics, &metered,
-			  meter_value(metered.fingerprint, METER_WAITING, meter_now_us()));
+		return meter_syn(metrics, &metered, packet);
+	if (packet->payload_length && !tcp->rst)
+		meter_data(skb, metrics, &metered, packet);
+	else if (metered.slot && (tcp->rst || !meter_waits(metered.value)))
+		/* A client that has only closed its side may still wait for the answer. */
+		meter_set(metrics, &metered, 0);
 	return 0;
 }
 
-static __always_inline void meter_latency(struct metrics *metrics, __u32 since_us)
+static __always_inline enum response
+meter_syn_ack(struct metrics *metrics, const struct metered *metered, const struct packet *packet)
 {
-	__s64 sample = (__u32)(meter_now_us() - since_us);
-	/* In 1/8 us, so that the average does not stick for want of bits. */
-	__s64 average = metrics->latency_us_x8;
+	enum meter_state state = meter_state(metered->value);
+	__u32 level = 0;
 
-	metrics->latency_us_x8 = metrics->requests ?
-					 average + sample - (average >> LATENCY_WEIGHT_SHIFT) :
-					 sample << LATENCY_WEIGHT_SHIFT;
+	if (state != METER_SYN && state != METER_SYN_DATA)
+		return RESPONSE_REPEATED;
+	if (state == METER_SYN_DATA && (__u32)metered->value == bpf_ntohl(packet->tcp->ack_seq)) {
+		state = METER_WAITING;
+		level = latency_level(metrics->in_flight + 1);
+	} else {
+		state = METER_SYN_ACK;
+	}
+	meter_set(metrics, metered,
+		  meter_value(metered->fingerprint, state, level, metered->now_ns));
+	return RESPONSE_USUAL;
+}
+
+/* Of its own for the verifier: see load_tell(). */
+__attribute__((noinline)) __u64 penalty_next(struct metrics *metrics, __u64 now_ns)
+{
+	return metrics ? penalty_add(metrics, now_ns) : 0;
+}
+
+static __always_inline enum response meter_reset(struct metrics *metrics,
+						 const struct metered *metered)
+{
+	__u64 penalty = metrics->penalty;
+
+	__sync_fetch_and_add(&metrics->resets, 1);
+	if (!metered->slot || !meter_set(metrics, metered, 0))
+		return RESPONSE_USUAL;
+	__sync_val_compare_and_swap(&metrics->penalty, penalty,
+				    penalty_next(metrics, metered->now_ns));
+	return RESPONSE_REFUSAL;
+}
+
+static __always_inline void meter_answer(struct metrics *metrics, const struct metered *metered)
+{
+	__u64 *level = &metrics->latency[meter_level(metered->value)];
+
+	*level = latency_learn(*level, meter_age(metered->value, metered->now_ns), metered->now_ns);
 	__sync_fetch_and_add(&metrics->requests, 1);
 }
 
-/* A packet of the server's. Returns 1 if it is a SYN-ACK that had been sent before. */
-static __always_inline int meter_response(struct metrics *metrics, const struct packet *packet,
-					  __u32 mask)
+/* A packet of the server's. */
+static __always_inline enum response meter_response(struct __sk_buff *skb, struct metrics *metrics,
+						    const struct packet *packet, __u32 buckets)
 {
 	const struct tcphdr *tcp = packet->tcp;
+	const struct bpf_tcp_sock *own;
 	struct metered metered;
 
 	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
-		return 0;
-	meter_find(packet->ip->daddr, tcp->dest, packet->ip->saddr, tcp->source, mask, &metered);
+		return RESPONSE_USUAL;
+	meter_find(packet->ip->daddr, tcp->dest, packet->ip->saddr, tcp->source, buckets, &metered);
 	if (tcp->rst)
-		__sync_fetch_and_add(&metrics->resets, 1);
+		return meter_reset(metrics, &metered);
 	if (!metered.slot)
-		return tcp->syn;
-	if (tcp->syn) {
-		if (meter_state(metered.value) != METER_SYN)
-			return 1;
-		meter_set(metrics, &metered,
-			  meter_value(metered.fingerprint, METER_SYN_ACK, meter_now_us()));
-		return 0;
-	}
-	/* Answered, refused, or closed without an answer: in each case nobody waits any more. */
-	if (meter_set(metrics, &metered, 0) && packet->payload_length &&
-	    meter_state(metered.value) == METER_WAITING)
-		meter_latency(metrics, (__u32)metered.value);
-	return 0;
+		return tcp->syn ? RESPONSE_REPEATED : RESPONSE_USUAL;
+	if (tcp->syn)
+		return meter_syn_ack(metrics, &metered, packet);
+	/* The end of the last answer, once more, is not the beginning of the next. */
+	own = own_socket(skb);
+	if (own && was_sent_before(own, packet))
+		return RESPONSE_USUAL;
+	/* Answered, or closed without an answer: in each case nobody waits any more. */
+	if (meter_set(metrics, &metered, 0) && packet->payload_length && meter_waits(metered.value))
+		meter_answer(metrics, &metered);
+	return RESPONSE_USUAL;
 }
 
 #endif

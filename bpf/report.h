@@ -31,6 +31,7 @@ static __always_inline int report_present(const struct packet *packet, void *end
 	if (packet->ip_header_length < sizeof(*packet->ip) + LOAD_REPORT_LENGTH ||
 	    (void *)option + LOAD_REPORT_LENGTH > end)
 		return 0;
+	*received = (struct received_report){};
 	__builtin_memcpy(&received->option, option, LOAD_REPORT_LENGTH);
 	received->error = load_report_decode(&received->option, &received->report);
 	if (received->error == LOAD_REPORT_NOT_OURS)

@@ -91,36 +91,51 @@ int server_ingress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 
 	stats->request_packets++;
-	is_new = meter_request(load, &packet, set->meter_mask);
+	is_new = meter_request(skb, load, &packet, set->meter_buckets);
 	peer_heard(set, &packet, is_new);
 	return TC_ACT_UNSPEC;
 }
 
-/* What becomes of the report that this packet might bear; the best of what each balancer needs. */
-static __always_inline enum skip report(struct __sk_buff *skb, const struct packet *packet,
-					const struct server_settings *set, struct metrics *load,
-					struct server_stats *stats, int is_repeated_syn_ack)
+/* The first balancer that is due for a report; NULL if none is, and then *skip says why not. */
+static __always_inline struct peer *peer_due(const struct server_settings *set,
+					     const struct server_stats *stats, __u32 in_flight,
+					     __u64 now, enum skip *skip)
 {
-	__u64 now = bpf_ktime_get_ns();
-	enum skip skip = SKIP_NOT_DUE;
 	__u32 i;
 
+	*skip = SKIP_NOT_DUE;
 	for (i = 0; i < BALANCERS_MAX && i < set->peer_count; i++) {
 		struct peer *peer = peer_get(i);
 
 		if (!peer)
 			break;
-		skip = report_due(peer, set, load, stats, now);
-		if (skip != SKIP_STAMPED)
-			continue;
-		skip = may_bear(skb, packet, set, peer, is_repeated_syn_ack, now);
-		if (skip != SKIP_STAMPED)
-			return skip;
-		skip = stamp(skb, packet, peer, load, set, now);
-		if (skip == SKIP_STAMPED && stats->tokens >= REPORT_TOKENS)
-			stats->tokens -= REPORT_TOKENS;
-		return skip;
+		*skip = report_due(peer, set, stats, in_flight, now);
+		if (*skip == SKIP_STAMPED)
+			return peer;
 	}
+	return 0;
+}
+
+/* What becomes of the report that this packet might bear. */
+static __always_inline enum skip report(struct __sk_buff *skb, const struct packet *packet,
+					const struct server_settings *set, struct metrics *load,
+					struct server_stats *stats, enum response response)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct peer *peer;
+	enum skip skip;
+
+	utilisation_update(load, set->cpu_count, UTILISATION_WINDOW_NS, now);
+	peer = peer_due(set, stats, in_flight_told(load, now), now, &skip);
+	if (!peer)
+		return skip;
+	skip = may_bear(skb, packet, set);
+	if (skip == SKIP_STAMPED)
+		skip = may_detour(skb, packet, set, peer, response, now);
+	if (skip == SKIP_STAMPED)
+		skip = stamp(skb, packet, peer, load, set, now);
+	if (skip == SKIP_STAMPED && stats->tokens >= REPORT_TOKENS)
+		stats->tokens -= REPORT_TOKENS;
 	return skip;
 }
 
@@ -154,7 +169,7 @@ int server_egress(struct __sk_buff *skb)
 	struct metrics *load;
 	struct packet packet;
 	__u32 zero = 0;
-	int repeated;
+	enum response response;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
 	load = bpf_map_lookup_elem(&metrics, &zero);
@@ -163,17 +178,41 @@ int server_egress(struct __sk_buff *skb)
 	    !service_exists(packet.ip->saddr, packet.tcp->source))
 		return TC_ACT_UNSPEC;
 
-	repeated = meter_response(load, &packet, set->meter_mask);
+	response = meter_response(skb, load, &packet, set->meter_buckets);
 	count_response(stats, set, skb->gso_segs, packet.length);
 	if (set->peer_count)
-		count_skip(report(skb, &packet, set, load, stats, repeated));
+		count_skip(report(skb, &packet, set, load, stats, response));
 	return TC_ACT_UNSPEC;
 }
 
+/* Also brings the utilisation up to date on a host that has nothing to answer. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(server_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
+	struct server_settings *set;
+	struct metrics *load;
+	__u32 zero = 0;
+
 	cpu_switch(next->pid == 0);
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	if (set && load)
+		utilisation_update(load, set->cpu_count, UTILISATION_IDLE_WINDOW_NS,
+				   bpf_ktime_get_ns());
+	return 0;
+}
+
+SEC("tp_btf/softirq_entry")
+int BPF_PROG(server_interrupt, unsigned int vector)
+{
+	cpu_interrupt(1);
+	return 0;
+}
+
+SEC("tp_btf/softirq_exit")
+int BPF_PROG(server_resume, unsigned int vector)
+{
+	cpu_interrupt(0);
 	return 0;
 }
 

@@ -33,7 +33,7 @@
 	X(FRAGMENT, "fragment", DROP, "fragment to a service: its ports are unknown")              \
 	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")         \
 	X(NO_NEIGHBOUR, "no-neighbour", DROP, "the backend's MAC address is not known")            \
-	X(REPORT_MALFORMED, "report-malformed", DROP, "report with a wrong version or length")     \
+	X(REPORT_MALFORMED, "report-malformed", DROP, "report with a wrong version, length or checksum")     \
 	X(REPORT_UNKNOWN_SERVER, "report-unknown-server", DROP,                                    \
 	  "report from a server not in config")                                                    \
 	X(REPORT_WRONG_SOURCE, "report-wrong-source", DROP,                                        \
@@ -64,7 +64,9 @@ enum verdict {
 	X(MTU, "mtu", "has no room for the option below the MTU")                                  \
 	X(RETRANSMISSION, "retransmission", "is a retransmission: goes the sure way")              \
 	X(NO_SOCKET, "no-socket", "belongs to no connection of this host any more")                \
+	X(HANDSHAKE, "handshake", "opens a connection; a packet that can wait may come soon")      \
 	X(PAYLOAD, "payload", "bears data; a packet without may come soon")                        \
+	X(NOT_LAST, "not-last", "more data follows at once, and would overtake it")                \
 	X(FAILED, "failed", "the kernel would not make room for the option")
 
 enum skip {
@@ -220,7 +222,8 @@ struct backend_stats {
 
 /* -------------------------------------------------------------------- server */
 
-#define METER_ENTRIES (1 << 18) /* requests being worked on at once, and handshakes */
+#define METER_ENTRIES 262144 /* unless configured: requests being worked on, and handshakes */
+#define LATENCY_LEVELS 16
 
 struct server_settings {
 	__u64 min_interval_ns; /* never two reports closer than this */
@@ -231,7 +234,7 @@ struct server_settings {
 	__u32 server_id; /* network byte order */
 	__u32 max_share; /* of response packets, 2^16 = all */
 	__u32 mtu;
-	__u32 meter_mask; /* buckets - 1 */
+	__u32 meter_buckets;
 	__u32 peer_count;
 	__u32 cpu_count;
 	__u8 keyed;
@@ -253,20 +256,29 @@ struct peer {
 	__u64 report_bytes; /* of the packets that bore them */
 } __attribute__((aligned(64)));
 
-/* This server's load, all its services together. */
+/* This server's load, all its services together. server_load.h says what it comes to. */
 struct metrics {
 	__s64 in_flight;
 	__u64 requests; /* answered */
 	__u64 connections;
 	__u64 resets; /* connections the server refused or reset */
 	__u64 evicted; /* waiting requests that the meter table had no room for */
-	__u32 latency_us_x8; /* moving average, in 1/8 us */
+	__u64 swept; /* waiting requests whose connection had gone without a packet */
+	__u64 penalty; /* for what was reset of late */
 	__u32 utilisation; /* 65535 = all CPUs busy */
 	__u32 accept_queue; /* 65535 = full, of the service that last reported */
-	__u32 pad;
 	__u64 utilisation_ns; /* when it was last worked out */
 	__u64 busy_ns; /* sum over CPUs at that time */
+	__u64 latency[LATENCY_LEVELS]; /* medians, by the in-flight that the request met */
 } __attribute__((aligned(64)));
+
+/* What an application says of its own load, by `plimsoll load`; the highest of all services. */
+struct application {
+	__u64 until_ns; /* it holds so long */
+	struct service_key service;
+	__u32 utilisation; /* 65535 = 1 */
+	__u32 pad;
+};
 
 struct server_stats {
 	__u64 request_packets;
@@ -279,7 +291,7 @@ struct cpu_time {
 	__u64 busy_ns;
 	__u64 since_ns; /* of the last switch */
 	__u32 idle; /* what runs since then is the idle task */
-	__u32 pad;
+	__u32 interrupts; /* of the idle task that are being served */
 };
 
 #endif

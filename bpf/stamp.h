@@ -8,7 +8,9 @@
 
 #include "meter.h"
 #include "packet.h"
+#include "server_load.h"
 #include "server_maps.h"
+#include "socket.h"
 #include "utilisation.h"
 
 #include "load_report.h"
@@ -18,64 +20,24 @@
 /* One report, in the currency of server_stats.tokens; and what may be saved up. */
 #define REPORT_TOKENS (1 << 16)
 #define TOKENS_MAX (4 * REPORT_TOKENS)
-/* A packet with data is only taken if none without came for so many intervals. */
-#define PAYLOAD_PATIENCE 2
-
-/* What of the kernel's sockets is read; where it is, is found out at load time. */
-struct sock {
-	__u32 sk_ack_backlog;
-	__u32 sk_max_ack_backlog;
-} __attribute__((preserve_access_index));
-
-struct inet_sock {
-	struct sock sk;
-} __attribute__((preserve_access_index));
-
-struct inet_connection_sock {
-	struct inet_sock icsk_inet;
-} __attribute__((preserve_access_index));
-
-struct tcp_sock {
-	struct inet_connection_sock inet_conn;
-} __attribute__((preserve_access_index));
-
-/* How full the listener's queue is, 65535 = full. */
-static __always_inline __u32 accept_queue(struct __sk_buff *skb, __be32 address, __be16 port)
-{
-	struct bpf_sock_tuple tuple = {
-		.ipv4.daddr = address, /* a client of 0.0.0.0:0 has no connection: the listener's */
-		.ipv4.dport = port,
-	};
-	struct sock_common *found;
-	struct tcp_sock *listener;
-	__u32 queued = 0, room = 0;
-
-	found = (void *)bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	if (!found)
-		return 0;
-	listener = bpf_skc_to_tcp_sock(found);
-	if (listener) {
-		queued = listener->inet_conn.icsk_inet.sk.sk_ack_backlog;
-		room = listener->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
-	}
-	bpf_sk_release((void *)found);
-	if (!room)
-		return 0;
-	return queued < room ? queued * 65535U / room : 65535;
-}
+/*
+ * A packet that somebody waits for, with data or a SYN-ACK, is only taken if none came for so many
+ * intervals that can wait: a bare ACK, a FIN, a reset.
+ */
+#define PATIENCE 2
 
 /* SKIP_STAMPED if a report to that balancer is due, and its share of the packets allows it. */
 static __always_inline enum skip report_due(const struct peer *peer,
 					    const struct server_settings *settings,
-					    const struct metrics *metrics,
-					    const struct server_stats *stats, __u64 now)
+					    const struct server_stats *stats, __u32 in_flight,
+					    __u64 now)
 {
 	__u64 since = now - peer->reported_ns;
 
 	if (since < settings->min_interval_ns)
 		return SKIP_NOT_DUE;
 	if (since < settings->max_interval_ns && peer->reported_seen == peer->connections_seen &&
-	    peer->reported_in_flight == (__u32)metrics->in_flight)
+	    peer->reported_in_flight == in_flight)
 		return SKIP_NOT_DUE;
 	if (!peer->mac_known)
 		return SKIP_NO_NEIGHBOUR;
@@ -86,28 +48,39 @@ static __always_inline enum skip report_due(const struct peer *peer,
 	return SKIP_STAMPED;
 }
 
-/* New data and bare ACKs stand at snd_nxt or beyond; what was sent before stands below. */
-static __always_inline enum skip retransmitted(struct __sk_buff *skb, const struct packet *packet)
+/* SKIP_STAMPED if the packet comes at no bad time for its connection. */
+static __always_inline enum skip may_detour(struct __sk_buff *skb, const struct packet *packet,
+					    const struct server_settings *settings,
+					    const struct peer *peer, enum response response,
+					    __u64 now)
 {
-	struct bpf_sock *sk = skb->sk;
-	struct bpf_tcp_sock *tcp;
+	int patient = now - peer->reported_ns < PATIENCE * settings->min_interval_ns;
+	const struct bpf_tcp_sock *own;
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	if (!sk)
+	/* A reset stands for itself: often it has no connection behind it. */
+	if (response == RESPONSE_REFUSAL)
+		return SKIP_STAMPED;
+	if (packet->tcp->syn) {
+		if (response == RESPONSE_REPEATED)
+			return SKIP_RETRANSMISSION;
+		return patient ? SKIP_HANDSHAKE : SKIP_STAMPED;
+	}
+	if (packet->payload_length && patient)
+		return SKIP_PAYLOAD;
+	own = own_socket(skb);
+	if (!own)
 		return SKIP_NO_SOCKET;
-	tcp = bpf_tcp_sock(sk);
-	if (!tcp)
-		return SKIP_NO_SOCKET;
-	return (__s32)(bpf_ntohl(packet->tcp->seq) - tcp->snd_nxt) < 0 ? SKIP_RETRANSMISSION :
-									 SKIP_STAMPED;
+	if (was_sent_before(own, packet))
+		return SKIP_RETRANSMISSION;
+	/* Behind a segment that is not the last one, the next would overtake it. */
+	if (packet->payload_length && (!packet->tcp->psh || !is_last_written(skb, packet)))
+		return SKIP_NOT_LAST;
+	return SKIP_STAMPED;
 }
 
 /* SKIP_STAMPED if this packet can bear an option without harm. */
 static __always_inline enum skip may_bear(struct __sk_buff *skb, const struct packet *packet,
-					  const struct server_settings *settings,
-					  const struct peer *peer, int is_repeated_syn_ack,
-					  __u64 now)
+					  const struct server_settings *settings)
 {
 	__u32 length = settings->keyed ? LOAD_REPORT_LENGTH_KEYED : LOAD_REPORT_LENGTH;
 
@@ -117,31 +90,29 @@ static __always_inline enum skip may_bear(struct __sk_buff *skb, const struct pa
 		return SKIP_OPTIONS;
 	if (packet->length + length > settings->mtu)
 		return SKIP_MTU;
-	/* Behind a segment that is not the last one, the next would overtake it. */
-	if (packet->payload_length &&
-	    (!packet->tcp->psh ||
-	     now - peer->reported_ns < PAYLOAD_PATIENCE * settings->min_interval_ns))
-		return SKIP_PAYLOAD;
-	if (packet->tcp->syn)
-		return is_repeated_syn_ack ? SKIP_RETRANSMISSION : SKIP_STAMPED;
-	return retransmitted(skb, packet);
+	return SKIP_STAMPED;
+}
+
+/* Of its own for the verifier, which otherwise walks through it once for each way that leads here. */
+__attribute__((noinline)) int load_tell(struct metrics *metrics, struct application *application,
+					__u64 now, struct load_report *report)
+{
+	if (!metrics || !application || !report)
+		return 0;
+	server_load_tell(metrics, application, now, report);
+	return 1;
 }
 
 static __always_inline void report_fill(struct load_report *report, struct peer *peer,
-					const struct metrics *metrics,
+					struct metrics *metrics, struct application *application,
 					const struct server_settings *settings, __u64 now)
 {
-	__s64 in_flight = metrics->in_flight;
-
+	load_tell(metrics, application, now, report);
 	report->server_id = settings->server_id;
 	report->sequence = __sync_fetch_and_add(&peer->sequence, 1) + 1;
 	report->connections_seen = peer->connections_seen;
-	report->in_flight = in_flight < 0 ? 0 : in_flight > 65535 ? 65535 : in_flight;
-	report->utilisation = metrics->utilisation;
-	report->latency = load_report_float_encode(metrics->latency_us_x8 >> LATENCY_WEIGHT_SHIFT);
-	report->accept_queue = metrics->accept_queue;
-	report->flags = (settings->keyed ? LOAD_REPORT_KEYED : 0) |
-			(now < settings->restarted_until_ns ? LOAD_REPORT_RESTARTED : 0);
+	report->flags |= (settings->keyed ? LOAD_REPORT_KEYED : 0) |
+			 (now < settings->restarted_until_ns ? LOAD_REPORT_RESTARTED : 0);
 	peer->reported_seen = report->connections_seen;
 	peer->reported_in_flight = report->in_flight;
 }
@@ -207,15 +178,19 @@ static __always_inline enum skip stamp(struct __sk_buff *skb, const struct packe
 				       const struct server_settings *settings, __u64 now)
 {
 	__u64 last = peer->reported_ns;
-	struct load_report report;
+	struct application *told;
+	struct load_report report = {};
 	enum skip skip;
+	__u32 zero = 0;
 
+	told = bpf_map_lookup_elem(&application, &zero);
+	if (!told)
+		return SKIP_FAILED;
 	/* One CPU reports, the others go on. */
 	if (__sync_val_compare_and_swap(&peer->reported_ns, last, now) != last)
 		return SKIP_NOT_DUE;
-	utilisation_update(metrics, settings->cpu_count, now);
 	metrics->accept_queue = accept_queue(skb, packet->ip->saddr, packet->tcp->source);
-	report_fill(&report, peer, metrics, settings, now);
+	report_fill(&report, peer, metrics, told, settings, now);
 	skip = stamp_write(skb, &report, settings, peer);
 	if (skip == SKIP_STAMPED) {
 		__sync_fetch_and_add(&peer->reports, 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * CPU utilisation of the host: each CPU's time outside the idle task, booked at every switch of tasks and
- * summed when a report wants it.
+ * CPU utilisation of the host: each CPU's time outside the idle task, booked at every switch of tasks, and
+ * the softirqs that are served while the idle task runs, which is where a network card's packets
+ * are worked on. Summed up when somebody wants to know.
  */
 #ifndef PLIMSOLL_UTILISATION_H
 #define PLIMSOLL_UTILISATION_H
@@ -10,6 +11,8 @@
 
 /* Sampled no more often than this: shorter stretches are noise. */
 #define UTILISATION_WINDOW_NS 50000000ULL
+/* Where no answer leaves, and so nobody asks, no more often than this. */
+#define UTILISATION_IDLE_WINDOW_NS 200000000ULL
 #define CPUS_MAX 512
 
 static __always_inline void cpu_switch(int to_idle)
@@ -25,6 +28,24 @@ static __always_inline void cpu_switch(int to_idle)
 		cpu->busy_ns += now - cpu->since_ns;
 	cpu->since_ns = now;
 	cpu->idle = to_idle;
+	cpu->interrupts = 0;
+}
+
+/* A busy CPU's interrupts are booked with what they interrupt. */
+static __always_inline void cpu_interrupt(int begins)
+{
+	struct cpu_time *cpu;
+	__u32 zero = 0;
+	__u64 now;
+
+	cpu = bpf_map_lookup_elem(&cpu_times, &zero);
+	if (!cpu || !cpu->idle || cpu->interrupts == (__u32)begins)
+		return;
+	now = bpf_ktime_get_ns();
+	if (!begins)
+		cpu->busy_ns += now - cpu->since_ns;
+	cpu->since_ns = now;
+	cpu->interrupts = begins;
 }
 
 static __always_inline __u64 busy_sum(__u32 cpu_count, __u64 now)
@@ -39,32 +60,50 @@ static __always_inline __u64 busy_sum(__u32 cpu_count, __u64 now)
 		if (!cpu)
 			break;
 		sum += cpu->busy_ns;
-		if (!cpu->idle && cpu->since_ns)
+		if ((!cpu->idle || cpu->interrupts) && cpu->since_ns)
 			sum += now - cpu->since_ns;
 	}
 	return sum;
 }
 
-/* Brings metrics->utilisation up to date, if it is time. */
-static __always_inline void utilisation_update(struct metrics *metrics, __u32 cpu_count, __u64 now)
+/* Of its own for the verifier, which otherwise walks through the loop once for each way that leads here. */
+__attribute__((noinline)) int utilisation_work_out(struct metrics *metrics, __u32 cpu_count,
+						   __u64 window_ns, __u64 now)
 {
-	__u64 last = metrics->utilisation_ns;
-	__u64 elapsed = now - last;
-	__u64 busy, sample;
+	__u64 last, elapsed, busy, sample;
+	__s64 spent;
 
-	if (!cpu_count || elapsed < UTILISATION_WINDOW_NS ||
-	    __sync_val_compare_and_swap(&metrics->utilisation_ns, last, now) != last)
-		return;
+	if (!metrics || !cpu_count)
+		return 0;
+	last = metrics->utilisation_ns;
+	elapsed = now - last;
+	if (__sync_val_compare_and_swap(&metrics->utilisation_ns, last, now) != last)
+		return 0;
 	busy = busy_sum(cpu_count, now);
+	/* Another CPU that switches while it is read can make the sum fall by a little. */
+	spent = busy - metrics->busy_ns;
+	if (spent < 0)
+		spent = 0;
+	metrics->busy_ns = busy;
 	/* Nanoseconds over microseconds times 2^16/1000: neither overflows nor loses. */
-	sample = (busy - metrics->busy_ns) * 65 / (elapsed * cpu_count / 1000 + 1);
+	sample = (__u64)spent * 65536 / 1000 / (elapsed * cpu_count / 1000 + 1);
 	if (sample > 65535)
 		sample = 65535;
 	if (!last)
 		metrics->utilisation = 0;
+	else if (elapsed > 4 * window_ns)
+		metrics->utilisation = sample;
 	else
 		metrics->utilisation = (metrics->utilisation + sample) / 2;
-	metrics->busy_ns = busy;
+	return 1;
+}
+
+/* Brings metrics->utilisation up to date, if that is longer ago than the window. */
+static __always_inline void utilisation_update(struct metrics *metrics, __u32 cpu_count,
+					       __u64 window_ns, __u64 now)
+{
+	if ((__s64)(now - metrics->utilisation_ns) >= (__s64)window_ns)
+		utilisation_work_out(metrics, cpu_count, window_ns, now);
 }
 
 #endif

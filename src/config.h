@@ -74,6 +74,7 @@ struct config {
 	uint64_t hash_seed; /* balancer; 0 = random */
 	struct service_config *services;
 	size_t service_count;
+	uint32_t meter_entries; /* server; default METER_ENTRIES */
 	struct in_addr *balancers; /* server */
 	size_t balancer_count;
 	struct report_config report; /* server */

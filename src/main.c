@@ -33,6 +33,12 @@ static const struct verb verbs[] = {
 	 "[--instance NAME] [--json]",
 	 "  --instance NAME  whose; not needed where only one runs\n"
 	 "  --json           everything, for machines; errors too\n"},
+	{"load", load_command, "tell how loaded an application is, on its server",
+	 "SERVICE VALUE [--for TIME] [--instance NAME]",
+	 "  SERVICE          by its name or its address, as in server.yaml\n"
+	 "  VALUE            from 0 to 1; reports bear it in place of the CPU's utilisation\n"
+	 "  --for TIME       how long that holds unless it is said again; 5s if absent\n"
+	 "  --instance NAME  which server, where several run on one kernel\n"},
 	{"check-config", check_config_command, "tell every mistake in a configuration file",
 	 "FILE | --explain [balancer|server]",
 	 "  --explain        what may stand in a configuration file\n"},

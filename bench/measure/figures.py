@@ -24,7 +24,8 @@ class Results:
     def contenders(self, workload, loop):
         present = {run['contender'] for run in self.data['runs']
                    if (run['workload'], run['loop']) == (workload, loop)}
-        return [name for name in plan.ALL if name in present]
+        return [name for name in plan.ALL if name in present] + \
+            sorted(present.difference(plan.ALL))
 
     def throughput(self, workload, contender):
         return self.median(workload, 'closed', contender, 'requests_per_second')

@@ -83,8 +83,9 @@ class Lab:
         # A copy: a build meanwhile must not change what is measured.
         self.programs = ROOT / 'build' / 'bench' / 'programs'
         self.programs.mkdir(parents=True, exist_ok=True)
-        for program in ('plimsoll', 'lab/worker', 'lab/load'):
-            shutil.copy2(ROOT / 'build' / program, self.programs)
+        shutil.copy2(os.environ.get('PLIMSOLL', ROOT / 'build' / 'plimsoll'), self.programs)
+        for program in ('worker', 'load'):
+            shutil.copy2(ROOT / 'build' / 'lab' / program, self.programs)
 
     def namespace(self, machine):
         return f'{self.name}-{machine}'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What is measured: the workloads, the contenders, and which of them meet. Tables, no logic."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SERVERS = 8
 ANTAGONIST_INTERVAL = 0.2  # seconds; then other servers are slowed
@@ -73,7 +73,7 @@ class Contender:
     warmup: float = 1.5  # seconds
     right_weights: bool = False  # told, whatever the workload says
     oracle: bool = False  # the workers write the truth into the balancer's map
-    step_hold: float = 1.0  # seconds that a step is given to settle
+    step_hold: float = 0.5  # seconds that a step is given to settle
 
     def feedback(self):
         return self.balancer.get('feedback', 'in-band')
@@ -101,13 +101,13 @@ def poll(name, seconds):
     return Contender(name, f'two choices by the load as polled every {name[5:]}',
                      {'policy': 'power-of-choices', 'choices': 2, 'pending': 'no',
                       'weights': 'configured', **poll_keys(seconds)},
-                     ANSWERING, step_hold=max(1.0, 4 * seconds))
+                     ANSWERING, step_hold=max(0.5, 3 * seconds))
 
 
 def same_poll(name, seconds):
     return Contender(name, f'the default configuration, fed by polling every {name[10:]}',
                      poll_keys(seconds), ANSWERING, warmup=LEARNING,
-                     step_hold=max(1.0, 4 * seconds))
+                     step_hold=max(0.5, 3 * seconds))
 
 
 CONTENDERS = (
@@ -159,7 +159,7 @@ QUICK = {
     'cpu-bound': {'closed': ('wrr', 'inband'), 'open': ()},
 }
 EVERYTHING = {workload.name: {'closed': ALL, 'open': ALL} for workload in WORKLOADS}
-STEP_FULL = ('wrr', 'poll-1s', 'poll-100ms', 'poll-10ms', 'same-poll-1s', 'same-poll-100ms',
+STEP_FULL = ('poll-1s', 'poll-100ms', 'poll-10ms', 'same-poll-1s', 'same-poll-100ms',
              'same-poll-10ms', 'same-poll-1ms', 'inband', 'inband-10ms', 'oracle')
 STEP_QUICK = ('poll-1s', 'inband')
 
@@ -169,4 +169,17 @@ def workload(name):
 
 
 def contender(name):
-    return next(c for c in CONTENDERS if c.name == name)
+    """Also a variant: "inband+choices=8+server.report={min_interval: 5ms}+right-weights"."""
+    base, *changes = name.split('+')
+    made = next(c for c in CONTENDERS if c.name == base)
+    for change in changes:
+        key, _, value = change.partition('=')
+        if key == 'right-weights':
+            made = replace(made, right_weights=True)
+        elif key == 'warmup':
+            made = replace(made, warmup=float(value))
+        elif key.startswith('server.'):
+            made = replace(made, server={**(made.server or {}), key[7:]: value})
+        else:
+            made = replace(made, balancer={**made.balancer, key: value})
+    return replace(made, name=name)

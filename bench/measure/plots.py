@@ -61,9 +61,8 @@ def step_script(steps):
         if one['contender'] not in STEP_CONTENDERS:
             continue
         first = one['series']['first_ms']
-        values = step.windows(one['series']['own'], one['series']['all'])
-        # A window belongs to its middle here, or it would show the step before it happens.
-        lines = [f'{first + i + step.WINDOW_MS / 2} {100 * value:.3f}'
+        values, middle = step.windows(one['series']['own'], one['series']['all'], one['steps'])
+        lines = [f'{first + i + middle} {100 * value:.3f}'
                  for i, value in enumerate(values)
                  if STEP_FIRST_MS <= first + i <= STEP_LAST_MS]
         name = 'step_' + one['contender'].replace('-', '_')

@@ -3,9 +3,10 @@
 The step response: one of eight equal servers becomes five times slower; how soon is it spared?
 
 Open loop, so that connections come at a steady rate. A step: another server each time is slowed at a
-known instant, held for a while, released, and given as long to recover. The load generator says of
+known instant, held for a while, released, and given thrice as long to recover. The load generator says of
 every connection when it began and who answered it. Over all steps together, share(t) is the slowed
-server's share of the connections that began in [t, t + WINDOW_MS) after the instant.
+server's share of the connections that began in a window around t, as short as it may be with
+WINDOW_CONNECTIONS in it.
 
 settle_ms is the first t from which on share(t) stays at or below the upper edge of the band around the
 new fair share: what its speed is of all speeds, plus a BAND of the way down. "Stays" allows STRAY of
@@ -20,20 +21,21 @@ import time
 from . import plan
 from .cell import LEAD, check
 
-WINDOW_MS = 10
-BAND = 0.25
+WINDOW_CONNECTIONS = 400
+BAND = 1 / 3
 STRAY = 0.03
+RECOVERY = 3  # times as long as the step
 
 OLD_SHARE = 1 / plan.SERVERS
 NEW_SHARE = plan.STEP_SPEED / (plan.SERVERS - 1 + plan.STEP_SPEED)
 UPPER = NEW_SHARE + BAND * (OLD_SHARE - NEW_SHARE)
-LOWER = NEW_SHARE - BAND * NEW_SHARE * 2
+LOWER = NEW_SHARE / 3
 
 
 def definition():
     return (f'step: speed of one of {plan.SERVERS} equal servers to {plan.STEP_SPEED:g}; fair share '
-            f'from {OLD_SHARE:.1%} to {NEW_SHARE:.2%}; settled when its share of the connections '
-            f'begun in {WINDOW_MS} ms, over all steps, stays at or below {UPPER:.2%} '
+            f'from {OLD_SHARE:.1%} to {NEW_SHARE:.2%}; settled when its share, over all steps '
+            f'and in windows of {WINDOW_CONNECTIONS} connections, stays at or below {UPPER:.1%} '
             f'(in all but {STRAY:.0%} of the windows); {plan.STEP_RATE} connections/s, open loop')
 
 
@@ -43,18 +45,18 @@ class Steps:
     def __init__(self, lab, contender, seconds, seed):
         self.lab = lab
         self.hold = contender.step_hold
-        self.count = max(1, int(seconds / (2 * self.hold)))
+        self.count = max(1, round(seconds / (self.hold * (1 + RECOVERY))))
         # A poll must not meet all steps at the same point of its interval.
         self.chance = random.Random(f'step {seed}')
         self.taken = []  # (server, CLOCK_MONOTONIC in ns)
 
     def length(self):
-        return self.count * 2.5 * self.hold
+        return self.count * (1 + RECOVERY) * self.hold
 
     def run(self, begin):
-        when = begin
         for i in range(self.count):
-            when += self.hold * self.chance.uniform(0, 0.5)
+            when = begin + i * (1 + RECOVERY) * self.hold
+            when += self.hold * self.chance.uniform(0, 1)
             server = i % plan.SERVERS
             time.sleep(max(0, when - time.monotonic()))
             self.taken.append((server, time.monotonic_ns()))
@@ -62,7 +64,6 @@ class Steps:
             when += self.hold
             time.sleep(max(0, when - time.monotonic()))
             self.lab.control(server, 'speed 1')
-            when += self.hold
 
 
 def shares(series, start_ns, steps, first_ms, last_ms):
@@ -80,12 +81,14 @@ def shares(series, start_ns, steps, first_ms, last_ms):
     return own, everybody
 
 
-def windows(own, everybody):
+def windows(own, everybody, steps):
+    """share(t), and the first t in ms from the beginning: the middle of the first window."""
+    width = max(1, round(WINDOW_CONNECTIONS / (steps * plan.STEP_RATE / 1000)))
     result = []
-    for i in range(len(own) - WINDOW_MS + 1):
-        count = sum(everybody[i:i + WINDOW_MS])
-        result.append(sum(own[i:i + WINDOW_MS]) / count if count else 0)
-    return result
+    for i in range(len(own) - width + 1):
+        count = sum(everybody[i:i + width])
+        result.append(sum(own[i:i + width]) / count if count else 0)
+    return result, width / 2
 
 
 def settle(values, inside):
@@ -126,12 +129,17 @@ def analyse(contender, result, steps):
     hold_ms = int(contender.step_hold * 1000)
     before = -200
     own, everybody = shares(result['series'], result['start_ns'], steps.taken, before, hold_ms)
-    after = windows(own[-before:], everybody[-before:])
+    after, middle = windows(own[-before:], everybody[-before:], len(steps.taken))
+
+    def settled(inside):
+        first = settle(after, inside)
+        return None if first is None else first + middle
+
     second_half = slice(hold_ms // 2 - before, None)
     return {
         'contender': contender.name,
-        'settle_ms': settle(after, lambda share: share <= UPPER),
-        'settle_both_ms': settle(after, lambda share: LOWER <= share <= UPPER),
+        'settle_ms': settled(lambda share: share <= UPPER),
+        'settle_both_ms': settled(lambda share: LOWER <= share <= UPPER),
         'steps': len(steps.taken),
         'hold_ms': hold_ms,
         'share_before': round(sum(own[:-before]) / max(1, sum(everybody[:-before])), 4),

@@ -42,8 +42,8 @@ def promises(data):
 
 def workload_table(results, workload):
     rows = []
-    names = [name for name in plan.ALL if name in {
-        *results.contenders(workload.name, 'closed'), *results.contenders(workload.name, 'open')}]
+    names = results.contenders(workload.name, 'closed')
+    names += [name for name in results.contenders(workload.name, 'open') if name not in names]
     for name in names:
         def values(loop, key, of=name):
             return results.values(workload.name, loop, of, key)

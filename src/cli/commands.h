@@ -4,6 +4,7 @@
 #define PLIMSOLL_COMMANDS_H
 
 int show_command(int argc, char **argv);
+int load_command(int argc, char **argv);
 int check_config_command(int argc, char **argv);
 
 #endif

@@ -366,6 +366,17 @@ static const struct field config_fields[] = {
 		KEPT_IN(struct config, flow_table_entries),
 	},
 	{
+		.key = "meter_entries",
+		.roles = SERVER,
+		.sentence = "How many requests and handshakes are metered at once (8 bytes each).",
+		.expected = "a whole number from 64 to 67108864",
+		.fallback = TEXT_OF(METER_ENTRIES),
+		.parse = parse_number,
+		.min = 64,
+		.max = 67108864,
+		KEPT_IN(struct config, meter_entries),
+	},
+	{
 		.key = "hash_seed",
 		.roles = BALANCER,
 		.sentence = "Seed of the flows' hash, the same on balancers that share "

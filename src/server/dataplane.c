@@ -81,6 +81,11 @@ static int find_server_id(const struct config *config, uint32_t *id)
 	return 0;
 }
 
+static uint32_t bucket_count(const struct config *config)
+{
+	return (config->meter_entries + BUCKET_SLOTS - 1) / BUCKET_SLOTS;
+}
+
 static int write_settings(struct server_dataplane *dataplane)
 {
 	const struct config *config = dataplane->config;
@@ -91,7 +96,7 @@ static int write_settings(struct server_dataplane *dataplane)
 		.balancer_silence_ns = BALANCER_SILENCE_NS,
 		.restarted_until_ns = now_ns() + RESTARTED_NS,
 		.max_share = (uint32_t)(config->report.max_share * (1 << 16)),
-		.meter_mask = METER_ENTRIES / BUCKET_SLOTS - 1,
+		.meter_buckets = bucket_count(config),
 		.peer_count = (uint32_t)config->balancer_count,
 		.cpu_count = (uint32_t)libbpf_num_possible_cpus(),
 		.keyed = config->keyed,
@@ -160,6 +165,21 @@ static int prepare_peers(struct server_dataplane *dataplane)
 	return 0;
 }
 
+static int view_maps(struct server_dataplane *dataplane)
+{
+	struct server_bpf *bpf = dataplane->bpf;
+
+	dataplane->metrics = map_view(bpf->maps.metrics, PROT_READ | PROT_WRITE);
+	dataplane->peers = map_view(bpf->maps.peers, PROT_READ | PROT_WRITE);
+	dataplane->application = map_view(bpf->maps.application, PROT_READ);
+	dataplane->meter = map_view(bpf->maps.meter, PROT_READ | PROT_WRITE);
+	if (!dataplane->metrics || !dataplane->peers || !dataplane->application ||
+	    !dataplane->meter)
+		return -ENOMEM;
+	return sweep_open(&dataplane->sweep, dataplane->meter, bucket_count(dataplane->config),
+			  dataplane->metrics);
+}
+
 static int load_programs(struct server_dataplane *dataplane)
 {
 	struct server_bpf *bpf;
@@ -170,7 +190,7 @@ static int load_programs(struct server_dataplane *dataplane)
 	if (!bpf)
 		return -errno;
 	dataplane->bpf = bpf;
-	err = bpf_map__set_max_entries(bpf->maps.meter, METER_ENTRIES / BUCKET_SLOTS);
+	err = bpf_map__set_max_entries(bpf->maps.meter, bucket_count(dataplane->config));
 	if (!err)
 		err = pin_maps(bpf->obj, dataplane->runtime);
 	if (!err)
@@ -179,9 +199,7 @@ static int load_programs(struct server_dataplane *dataplane)
 		tell_load_failure(dataplane->runtime, err);
 		return err;
 	}
-	dataplane->metrics = map_view(bpf->maps.metrics, PROT_READ);
-	dataplane->peers = map_view(bpf->maps.peers, PROT_READ | PROT_WRITE);
-	return dataplane->metrics && dataplane->peers ? 0 : -ENOMEM;
+	return view_maps(dataplane);
 }
 
 int server_dataplane_load(struct server_dataplane *dataplane, const struct config *config,
@@ -210,11 +228,17 @@ int server_dataplane_attach(struct server_dataplane *dataplane)
 
 	err = attach_tracing(dataplane->runtime, bpf->progs.server_switch, "sched-switch");
 	if (!err)
-		err = attach_tc(dataplane->runtime, bpf->progs.server_ingress, interface,
-				dataplane->ifindex, BPF_TC_INGRESS);
+		err = attach_tracing(dataplane->runtime, bpf->progs.server_interrupt,
+				     "softirq-entry");
+	if (!err)
+		err = attach_tracing(dataplane->runtime, bpf->progs.server_resume, "softirq-exit");
+	/* Egress first: an answer to what was not metered is nothing, a request never answered is. */
 	if (!err)
 		err = attach_tc(dataplane->runtime, bpf->progs.server_egress, interface,
 				dataplane->ifindex, BPF_TC_EGRESS);
+	if (!err)
+		err = attach_tc(dataplane->runtime, bpf->progs.server_ingress, interface,
+				dataplane->ifindex, BPF_TC_INGRESS);
 	return err;
 }
 
@@ -244,6 +268,11 @@ void server_dataplane_close(struct server_dataplane *dataplane)
 		munmap(dataplane->metrics, sizeof(struct metrics));
 	if (dataplane->peers)
 		munmap(dataplane->peers, BALANCERS_MAX * sizeof(struct peer));
+	if (dataplane->application)
+		munmap(dataplane->application, sizeof(struct application));
+	if (dataplane->meter)
+		munmap(dataplane->meter, bucket_count(dataplane->config) * sizeof(struct bucket));
+	sweep_close(&dataplane->sweep);
 	server_bpf__destroy(dataplane->bpf);
 	memset(dataplane, 0, sizeof(*dataplane));
 }

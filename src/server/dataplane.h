@@ -12,6 +12,7 @@
 #include "config.h"
 #include "neighbour.h"
 #include "runtime.h"
+#include "server/sweep.h"
 #include "shared.h"
 
 struct server_dataplane {
@@ -20,6 +21,9 @@ struct server_dataplane {
 	struct server_bpf *bpf;
 	int ifindex;
 	struct metrics *metrics; /* this host's load, as the kernel writes it */
+	struct application *application;
+	struct bucket *meter;
+	struct sweep sweep;
 	struct peer *peers; /* one for each of config->balancers, in their order */
 };
 

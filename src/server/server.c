@@ -21,6 +21,7 @@ struct server_daemon {
 	struct server_dataplane dataplane;
 	struct server_status status;
 	struct event *patience;
+	struct event *sweeper;
 	size_t resolved;
 };
 
@@ -115,6 +116,21 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 	tell_ready(server);
 }
 
+static void sweep_due(evutil_socket_t fd, short events, void *context)
+{
+	struct server_daemon *server = context;
+	int err = sweep_run(&server->dataplane.sweep);
+
+	(void)fd;
+	(void)events;
+	if (!err)
+		return;
+	log_warning("the host's sockets cannot be asked: %s; requests whose connection vanishes "
+		    "stay in in_flight",
+		    strerror(-err));
+	event_del(server->sweeper);
+}
+
 static int watch_balancers(struct server_daemon *server)
 {
 	const struct config *config = server->daemon.config;
@@ -146,7 +162,8 @@ static int start(struct server_daemon *server)
 	if (err)
 		return err;
 	server->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, server);
-	if (!server->patience)
+	server->sweeper = daemon_every(daemon, SWEEP_INTERVAL_MS, sweep_due, server);
+	if (!server->patience || !server->sweeper)
 		return -ENOMEM;
 	count_resolved(server);
 	if (server->resolved == daemon->config->balancer_count)
@@ -172,6 +189,8 @@ int server_command(int argc, char **argv)
 
 	if (server.patience)
 		event_free(server.patience);
+	if (server.sweeper)
+		event_free(server.sweeper);
 	if (take_back)
 		server_dataplane_detach(&server.dataplane);
 	server_dataplane_close(&server.dataplane);

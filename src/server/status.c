@@ -8,23 +8,29 @@
 #include "clock.h"
 #include "json.h"
 #include "server.skel.h"
+#include "server_load.h"
 
-/* Fraction bits of metrics->latency_us_x8. */
-#define LATENCY_FRACTION 8
-
-static json_t *load_json(const struct metrics *metrics)
+static json_t *load_json(const struct metrics *metrics, const struct application *application)
 {
+	uint64_t now = now_ns();
 	json_t *object = json_object();
+	double left = (double)penalty_left(metrics->penalty, now);
 
 	json_set_integer(object, "in_flight",
 			 metrics->in_flight > 0 ? (uint64_t)metrics->in_flight : 0);
+	json_set_real(object, "penalty", left / (1 << PENALTY_ONE_SHIFT));
 	json_set_real(object, "utilisation", metrics->utilisation / 65535.0);
-	json_set_integer(object, "latency_us", metrics->latency_us_x8 / LATENCY_FRACTION);
+	json_object_set_new(object, "application",
+			    now < application->until_ns ?
+				    json_real(application->utilisation / 65535.0) :
+				    json_null());
+	json_set_integer(object, "latency_us", latency_now_us(metrics, now));
 	json_set_real(object, "accept_queue", metrics->accept_queue / 65535.0);
 	json_set_integer(object, "requests", metrics->requests);
 	json_set_integer(object, "connections", metrics->connections);
 	json_set_integer(object, "resets", metrics->resets);
 	json_set_integer(object, "evicted", metrics->evicted);
+	json_set_integer(object, "swept", metrics->swept);
 	return object;
 }
 
@@ -71,6 +77,7 @@ static json_t *services_json(const struct config *config)
 		json_t *object = json_object();
 
 		endpoint_format(&config->services[i].address, text);
+		json_object_set_new(object, "name", json_string(config->services[i].name));
 		json_object_set_new(object, "address", json_string(text));
 		json_object_set_new(object, "protocol", json_string("tcp"));
 		json_array_append_new(array, object);
@@ -119,12 +126,13 @@ json_t *server_status_json(void *context)
 	json_array_append_new(interfaces, interface);
 	json_object_set_new(object, "role", json_string("server"));
 	json_object_set_new(object, "instance", json_string(dataplane->runtime->name));
+	json_object_set_new(object, "pins", json_string(dataplane->runtime->pins));
 	json_object_set_new(object, "version", json_string(PLIMSOLL_VERSION));
 	json_set_real(object, "uptime_seconds", (double)(now_ns() - status->started_ns) / 1e9);
 	json_object_set_new(object, "interfaces", interfaces);
 	json_object_set_new(object, "keyed", json_boolean(dataplane->config->keyed));
 	json_object_set_new(object, "services", services_json(dataplane->config));
-	json_object_set_new(object, "load", load_json(dataplane->metrics));
+	json_object_set_new(object, "load", load_json(dataplane->metrics, dataplane->application));
 	json_object_set_new(object, "balancers", balancers_json(dataplane));
 	json_object_set_new(object, "responses", responses_json(dataplane));
 	json_object_set_new(object, "carriers", carriers_json(dataplane));

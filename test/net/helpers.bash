@@ -96,12 +96,12 @@ fetch() {
 	local path=$1
 
 	shift
-	inside c1 curl -sS --fail --max-time 20 "$@" "http://$LAB_VIP/$path" 3>&-
+	inside c1 curl -sS --fail --max-time 60 "$@" "http://$LAB_VIP/$path" 3>&-
 }
 
 # fetch_names COUNT [CLIENT]: a connection each; the name of the server that had it, one a line.
 fetch_names() {
-	inside "${2:-c1}" curl -sS --fail --max-time 20 -H 'Connection: close' \
+	inside "${2:-c1}" curl -sS --fail --max-time 60 -H 'Connection: close' \
 		"http://$LAB_VIP/name?[1-$1]"
 }
 

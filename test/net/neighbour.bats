@@ -108,6 +108,6 @@ served_by() {
 	run -0 fetch_names 40 c3
 	expect "$(wc -l <<<"$output")" -eq 40
 	expect "$(counter b1 report-taken)" -gt "$reports"
-	expect "$(inside c3 curl -sS --fail --max-time 20 "http://$LAB_VIP/100m" | checksum)" = \
+	expect "$(inside c3 curl -sS --fail --max-time 60 "http://$LAB_VIP/100m" | checksum)" = \
 		"$(checksum_of 100m)"
 }

@@ -30,7 +30,7 @@ setup_file() {
 @test "20 downloads at the same time arrive unchanged" {
 	local directory=$BATS_TEST_TMPDIR
 
-	run -0 inside c1 curl -sS --fail --max-time 20 --parallel --parallel-immediate --parallel-max 20 \
+	run -0 inside c1 curl -sS --fail --max-time 60 --parallel --parallel-immediate --parallel-max 20 \
 		-o "$directory/#1.file" "http://$LAB_VIP/10k?[1-20]"
 	expect "$(find "$directory" -name '*.file' | wc -l)" -eq 20
 	expect "$(sha256sum "$directory"/*.file | cut -d ' ' -f 1 | sort -u)" = "$(checksum_of 10k)"
@@ -39,7 +39,7 @@ setup_file() {
 @test "a connection stays on its server, while the load changes where new ones go" {
 	load_start duration=3 connections=32
 	for _ in {1..10}; do
-		run -0 inside c1 curl -sS --fail --max-time 20 -w '%{num_connects} connections\n' \
+		run -0 inside c1 curl -sS --fail --max-time 60 -w '%{num_connects} connections\n' \
 			"http://$LAB_VIP/name?[1-20]"
 		expect "$(grep -c '^s' <<<"$output")" -eq 20
 		expect "$(grep '^s' <<<"$output" | sort -u | wc -l)" -eq 1

@@ -57,7 +57,10 @@ struct balancer_case {
 	uint8_t backends; /* BACKEND() of each that may get it; 0 = any */
 };
 
-/* Runs the cases, between world_create() and world_destroy(), as cmocka tests, each under its name. Returns the number that failed. */
+/*
+ * Runs the cases as cmocka tests, each under its name, between world_create() and
+ * world_destroy(). Returns the number that failed.
+ */
 int run_cases(const char *group, const struct balancer_case *cases, size_t count);
 
 /* The frame that a case sends in. */

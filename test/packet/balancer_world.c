@@ -108,7 +108,8 @@ static void settings_put(const struct before *before)
 	struct settings settings = {
 		.hash_seed = 0x5eed,
 		.report_key = {world_key[0], world_key[1]},
-		.interfaces = {{.ifindex = world.lan}, {.ifindex = world.wan}},
+		.interfaces = {{.ifindex = world.lan},
+			       {.ifindex = before->one_interface ? 0 : world.wan}},
 		.flow_mask = before->one_bucket ? 0 : BUCKETS - 1,
 		.keyed = before->keyed,
 	};

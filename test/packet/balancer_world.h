@@ -66,6 +66,7 @@ struct before {
 	bool keyed;
 	bool empty_ring;
 	bool no_neighbours; /* backends' MAC addresses are not known */
+	bool one_interface; /* only the LAN's */
 	bool no_server_macs; /* servers' MAC addresses are not known */
 	bool one_bucket; /* a flow table of 8 flows */
 };

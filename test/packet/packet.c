@@ -2,6 +2,7 @@
 #include "packet.h"
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,8 @@ static void put_address(uint8_t *to, const char *text)
 	memcpy(to, &address, sizeof(address));
 }
 
+#define CHECKSUM_AT 10 /* where it is in the header */
+
 static void put_ethernet(uint8_t *eth, const struct segment *segment)
 {
 	mac_parse(segment->mac_to, &eth[0]);
@@ -77,7 +80,7 @@ static void put_ip(uint8_t *ip, const struct segment *segment, size_t header, si
 	put_address(&ip[16], segment->destination);
 	if (segment->options_length)
 		memcpy(&ip[IP_BYTES], segment->options, segment->options_length);
-	put_16(&ip[10], internet_checksum(ip, header, 0));
+	put_16(&ip[CHECKSUM_AT], internet_checksum(ip, header, 0));
 }
 
 /* ip must be there already: its addresses are in the checksum. */
@@ -102,12 +105,21 @@ static void put_tcp(uint8_t *tcp, const struct segment *segment, const uint8_t *
 	put_16(&tcp[16], internet_checksum(tcp, length, pseudo_header));
 }
 
-static void apply_patches(struct frame *frame, const struct segment *segment)
+/* The header's checksum follows what is patched, unless it is patched itself. */
+static void apply_patches(struct frame *frame, const struct segment *segment, size_t header)
 {
 	size_t i, count = sizeof(segment->patches) / sizeof(*segment->patches);
+	uint8_t *ip = &frame->bytes[ETHERNET_BYTES];
+	bool checksum_patched = false;
 
-	for (i = 0; i < count && segment->patches[i].at; i++)
+	for (i = 0; i < count && segment->patches[i].at; i++) {
 		frame->bytes[segment->patches[i].at] = segment->patches[i].is;
+		checksum_patched |= segment->patches[i].at == ETHERNET_BYTES + CHECKSUM_AT;
+	}
+	if (i == 0 || checksum_patched)
+		return;
+	put_16(&ip[CHECKSUM_AT], 0);
+	put_16(&ip[CHECKSUM_AT], internet_checksum(ip, header, 0));
 }
 
 void frame_build(struct frame *frame, const struct segment *segment)
@@ -122,7 +134,7 @@ void frame_build(struct frame *frame, const struct segment *segment)
 	put_ethernet(frame->bytes, segment);
 	put_ip(ip, segment, header, total);
 	put_tcp(&ip[header], segment, ip);
-	apply_patches(frame, segment);
+	apply_patches(frame, segment, header);
 	if (segment->cut)
 		frame->length = segment->cut;
 }

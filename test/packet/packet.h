@@ -58,7 +58,7 @@ struct segment {
 	uint8_t options_length;
 	uint16_t payload; /* bytes of it, counted up */
 	uint16_t padding; /* behind the IP packet, as short frames have it */
-	struct patch patches[4]; /* applied last, checksums stay as they were */
+	struct patch patches[4]; /* applied last; of the checksums only the IP header's follows */
 	uint16_t cut; /* to that many bytes; 0 = not at all */
 };
 

@@ -145,7 +145,7 @@ static void test_a_packet_in_the_middle_is_no_connection_of_ours(void **state)
 		assert_int_equal(connections_sent(backend), 0);
 }
 
-/* A ring becomes empty when all backends drain or fail: connections are left to end by themselves. */
+/* A ring is empty when all backends drain: connections are left to end by themselves. */
 static void test_flows_outlive_their_ring(void **state)
 {
 	struct service_key key = {

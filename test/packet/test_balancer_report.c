@@ -208,6 +208,12 @@ static const struct balancer_case refused[] = {
 		REFUSED(WRONG_TAG),
 	},
 	{
+		.name = "a wrong checksum",
+		.in = {.patches = {{AT_IP + 10, 0xbe}, {AT_IP + 11, 0xef}}},
+		.report = {.backend = 1, .sequence = 1},
+		REFUSED(MALFORMED),
+	},
+	{
 		.name = "no tag where there must be one",
 		.before = {.keyed = true},
 		.report = {.backend = 1, .sequence = 1},
@@ -410,20 +416,20 @@ static int run_cuts(void)
 	return run_cases("report: cut", cases, CUTS);
 }
 
-/* The interface does not forward by itself: the host's tc program sends the packet. */
+/* Forwarding was switched off: where there is one interface the host's tc program sends the packet. */
 static int run_without_forwarding(void)
 {
 	static const struct balancer_case cases[] = {
 		{
-			.name = "to a client on the same network",
+			.name = "one interface",
+			.before = {.one_interface = true},
 			.report = {.backend = 1, .sequence = 1},
 			RESOLVING,
 		},
 		{
-			.name = "to a client on the other network",
-			.in = {.destination = CLIENT_ON_WAN},
+			.name = "two interfaces, of which nobody knows which",
 			.report = {.backend = 1, .sequence = 1},
-			RESOLVING,
+			REFUSED(NO_ROUTE),
 		},
 	};
 	int failed;

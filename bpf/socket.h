@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the kernel's own sockets know of a packet: asked only where the packet itself does not tell. */
+#ifndef PLIMSOLL_SOCKET_H
+#define PLIMSOLL_SOCKET_H
+
+#include "packet.h"
+#include "shared.h"
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+/* include/net/tcp_states.h, not in the UAPI except as the names of bpf.h. */
+#define TCP_STATE_WANTS_DATA                                                                       \
+	(1 << BPF_TCP_ESTABLISHED | 1 << BPF_TCP_SYN_RECV | 1 << BPF_TCP_NEW_SYN_RECV)
+
+/* What of the kernel's sockets is read; where it is, is found out at load time. */
+struct sock {
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+} __attribute__((preserve_access_index));
+
+struct inet_sock {
+	struct sock sk;
+} __attribute__((preserve_access_index));
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+} __attribute__((preserve_access_index));
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 write_seq; /* behind the last byte that the application has written */
+} __attribute__((preserve_access_index));
+
+enum arrival {
+	ARRIVAL_NEW, /* data that the server has not had yet */
+	ARRIVAL_OLD, /* a retransmission, a keepalive probe, or nobody will answer it */
+	ARRIVAL_ELSEWHERE, /* no socket here: the connection ends in another namespace, say */
+};
+
+/* Of data from a client. shaking_hands: the meter has seen the connection's SYN, but no data yet. */
+static __always_inline enum arrival arrival(struct __sk_buff *skb, const struct packet *packet,
+					    int shaking_hands)
+{
+	struct bpf_sock_tuple tuple = {
+		.ipv4.saddr = packet->ip->saddr,
+		.ipv4.daddr = packet->ip->daddr,
+		.ipv4.sport = packet->tcp->source,
+		.ipv4.dport = packet->tcp->dest,
+	};
+	__u32 end = bpf_ntohl(packet->tcp->seq) + packet->payload_length;
+	enum arrival is = ARRIVAL_NEW;
+	struct bpf_tcp_sock *tcp;
+	struct bpf_sock *sk;
+
+	sk = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return ARRIVAL_ELSEWHERE;
+	tcp = bpf_tcp_sock(sk);
+	if (sk->state == BPF_TCP_LISTEN) {
+		/* The third packet of a handshake by SYN cookie; or of nothing at all. */
+		if (!shaking_hands)
+			is = ARRIVAL_OLD;
+	} else if (!(TCP_STATE_WANTS_DATA & 1 << (sk->state & 0xF)) ||
+		   (tcp && (__s32)(end - tcp->rcv_nxt) <= 0)) {
+		is = ARRIVAL_OLD;
+	}
+	bpf_sk_release(sk);
+	return is;
+}
+
+/* The server's own side of a connection; NULL if it has none any more. */
+static __always_inline struct bpf_tcp_sock *own_socket(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	return sk ? bpf_tcp_sock(sk) : 0;
+}
+
+/* New data and bare ACKs stand at snd_nxt or beyond; what was sent before stands below. */
+static __always_inline int was_sent_before(const struct bpf_tcp_sock *tcp,
+					   const struct packet *packet)
+{
+	return (__s32)(bpf_ntohl(packet->tcp->seq) - tcp->snd_nxt) < 0;
+}
+
+/* Has the application written nothing yet that would follow this packet? */
+static __always_inline int is_last_written(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 end = bpf_ntohl(packet->tcp->seq) + packet->payload_length + packet->tcp->fin;
+	struct bpf_sock *sk = skb->sk;
+	struct tcp_sock *tcp;
+
+	if (!sk)
+		return 1;
+	tcp = bpf_skc_to_tcp_sock(sk);
+	return !tcp || (__s32)(tcp->write_seq - end) <= 0;
+}
+
+/* How full the listener's queue is, 65535 = full; of several (SO_REUSEPORT), any one's. */
+static __always_inline __u32 accept_queue(struct __sk_buff *skb, __be32 address, __be16 port)
+{
+	struct bpf_sock_tuple tuple = {
+		.ipv4.daddr = address, /* a client of 0.0.0.0 has no connection: the listener's */
+		.ipv4.dport = port,
+		.ipv4.sport = bpf_get_prandom_u32(),
+	};
+	struct sock_common *found;
+	struct tcp_sock *listener;
+	__u32 queued = 0, room = 0;
+
+	found = (void *)bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!found)
+		return 0;
+	listener = bpf_skc_to_tcp_sock(found);
+	if (listener) {
+		queued = listener->inet_conn.icsk_inet.sk.sk_ack_backlog;
+		room = listener->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+	}
+	bpf_sk_release((void *)found);
+	if (!room)
+		return 0;
+	return queued < room ? queued * 65535U / room : 65535;
+}
+
+#endif

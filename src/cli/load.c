@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * `plimsoll load`: what an application says of its own load, for what the kernel cannot see. It is
+ * written into the map from which the server's reports are filled, with a time until which it
+ * holds: an exporter that dies is forgotten.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "clock.h"
+#include "config/values.h"
+#include "log.h"
+#include "runtime.h"
+#include "shared.h"
+
+#define EXIT_USAGE 2
+#define SECOND 1000000000ULL
+#define HOLDS_NS (5 * SECOND)
+
+struct request {
+	const char *instance;
+	const char *service;
+	double value;
+	uint64_t holds_ns;
+};
+
+static int refuse(const char *text, const char *what)
+{
+	log_error("\"%s\" is no %s; see \"plimsoll load --help\"", text, what);
+	return EXIT_USAGE;
+}
+
+static int parse_value(const char *text, double *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtod(text, &end);
+	if (end == text || *end || errno || !(*value >= 0 && *value <= 1))
+		return refuse(text, "load: a number from 0 to 1, such as 0.7, is");
+	return 0;
+}
+
+static int parse_time(const char *text, uint64_t *time_ns)
+{
+	static const struct field time = {
+		.min = SECOND / 1000,
+		.max = 3600 * SECOND,
+		.size = sizeof(uint64_t),
+	};
+
+	if (parse_duration(&time, text, time_ns))
+		return refuse(text, "time: one with its unit from 1ms to 3600s, such as 10s, is");
+	return 0;
+}
+
+static int parse_options(int argc, char **argv, struct request *request)
+{
+	static const struct option known[] = {
+		{"instance", required_argument, NULL, 'i'},
+		{"for", required_argument, NULL, 'f'},
+		{NULL, 0, NULL, 0},
+	};
+	int letter;
+
+	request->holds_ns = HOLDS_NS;
+	while ((letter = getopt_long(argc, argv, ":", known, NULL)) != -1) {
+		if (letter == 'i')
+			request->instance = optarg;
+		else if (letter != 'f')
+			return refuse(argv[optind - 1],
+				      letter == ':' ? "option without a value" : "option");
+		else if (parse_time(optarg, &request->holds_ns))
+			return EXIT_USAGE;
+	}
+	if (argc - optind != 2) {
+		log_error("say which service and how loaded it is: plimsoll load web 0.7");
+		return EXIT_USAGE;
+	}
+	request->service = argv[optind];
+	return parse_value(argv[optind + 1], &request->value);
+}
+
+static void tell_services(const char *wanted, const json_t *services)
+{
+	const json_t *service;
+	size_t i;
+
+	log_error("there is no service \"%s\" on this server; there are:", wanted);
+	json_array_foreach (services, i, service)
+		log_error("  %s at %s", json_string_value(json_object_get(service, "name")),
+			  json_string_value(json_object_get(service, "address")));
+}
+
+/* By its name or its address, among those that the server's daemon has. */
+static int find_service(const char *wanted, const json_t *status, struct service_key *key)
+{
+	const json_t *services = json_object_get(status, "services");
+	const json_t *service;
+	struct endpoint endpoint;
+	size_t i;
+
+	json_array_foreach (services, i, service) {
+		const char *name = json_string_value(json_object_get(service, "name"));
+		const char *address = json_string_value(json_object_get(service, "address"));
+
+		if (!name || !address || (strcmp(name, wanted) && strcmp(address, wanted)))
+			continue;
+		if (endpoint_parse(address, &endpoint))
+			return -EBADMSG;
+		*key = (struct service_key){
+			.address = endpoint.address.s_addr,
+			.port = htons(endpoint.port),
+			.protocol = IPPROTO_TCP,
+		};
+		return 0;
+	}
+	tell_services(wanted, services);
+	return -ENOENT;
+}
+
+/*
+ * A report speaks for all services of the server: the highest of their values stands as long as it
+ * holds, and a lower one gets its turn when it is said again afterwards.
+ */
+static int write_application(int map, const struct application *told)
+{
+	struct application held;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(map, &zero, &held))
+		return -errno;
+	if (now_ns() < held.until_ns && held.utilisation > told->utilisation &&
+	    memcmp(&held.service, &told->service, sizeof(held.service)))
+		return 0;
+	return bpf_map_update_elem(map, &zero, told, BPF_ANY) ? -errno : 0;
+}
+
+static int tell(const struct request *request, const json_t *status)
+{
+	const char *pins = json_string_value(json_object_get(status, "pins"));
+	struct application told = {
+		.until_ns = now_ns() + request->holds_ns,
+		.utilisation = (uint32_t)(request->value * 65535 + 0.5),
+	};
+	char path[PATH_MAX];
+	int err, map;
+
+	if (!pins) {
+		log_error("that instance is no server; a load is told where the application runs");
+		return -EINVAL;
+	}
+	err = find_service(request->service, status, &told.service);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/application", pins);
+	map = bpf_obj_get(path);
+	err = map < 0 ? map : write_application(map, &told);
+	if (err)
+		log_error("%s: cannot write the load: %s", path, strerror(-err));
+	if (map >= 0)
+		close(map);
+	return err;
+}
+
+int load_command(int argc, char **argv)
+{
+	char instance[sizeof(((struct runtime *)NULL)->name)];
+	struct request request = {0};
+	json_t *status = NULL;
+	int err;
+
+	err = parse_options(argc, argv, &request);
+	if (err)
+		return err;
+	err = runtime_find(request.instance, instance, sizeof(instance));
+	if (err)
+		return EXIT_FAILURE;
+	err = client_get(instance, "/api/v1/status", &status);
+	if (err)
+		log_error("%s", client_error(status));
+	else
+		err = tell(&request, status);
+	json_decref(status);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

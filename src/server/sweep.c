@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "server/sweep.h"
+
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "meter_slot.h"
+#include "netlink.h"
+
+#define SUSPECT_AGE_TICKS (METER_TICKS(1) / 2)
+#define ELSEWHERE_AGE_TICKS METER_TICKS(300)
+/* Pauses are longer by so much than asking took. */
+#define PAUSE_FACTOR 100
+/* The kernel's times of a socket come in ticks of up to 10 ms. */
+#define TIME_SLACK_MS 20
+
+#define STATE(name) (1U << (name))
+/* linux/tcp_states.h is not in the UAPI. */
+enum { SOCKET_ESTABLISHED = 1, SOCKET_SYN_RECEIVED = 3, SOCKET_CLOSE_WAIT = 8 };
+
+int sweep_open(struct sweep *sweep, struct bucket *meter, uint32_t buckets, struct metrics *metrics)
+{
+	memset(sweep, 0, sizeof(*sweep));
+	sweep->meter = meter;
+	sweep->buckets = buckets;
+	sweep->metrics = metrics;
+	sweep->sockets = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	if (!sweep->sockets || mnl_socket_bind(sweep->sockets, 0, MNL_SOCKET_AUTOPID))
+		return -errno;
+	return 0;
+}
+
+void sweep_close(struct sweep *sweep)
+{
+	if (sweep->sockets)
+		mnl_socket_close(sweep->sockets);
+	free(sweep->suspects);
+	memset(sweep, 0, sizeof(*sweep));
+}
+
+static int suspect_add(struct sweep *sweep, uint32_t bucket, __u64 *slot, uint64_t value)
+{
+	struct suspect *suspects = sweep->suspects;
+
+	if (sweep->count == sweep->room) {
+		sweep->room = sweep->room ? 2 * sweep->room : 64;
+		suspects = reallocarray(suspects, sweep->room, sizeof(*suspects));
+		if (!suspects) {
+			sweep->room = sweep->count;
+			return -ENOMEM;
+		}
+		sweep->suspects = suspects;
+	}
+	suspects[sweep->count++] = (struct suspect){.slot = slot, .value = value, .bucket = bucket};
+	return 0;
+}
+
+static bool is_suspect(uint64_t value, uint64_t now)
+{
+	uint64_t age = meter_age(value, now);
+
+	return (meter_state(value) == METER_WAITING && age > SUSPECT_AGE_TICKS) ||
+	       (meter_state(value) == METER_ELSEWHERE && age > ELSEWHERE_AGE_TICKS);
+}
+
+static int find_suspects(struct sweep *sweep, uint64_t now)
+{
+	sweep->count = 0;
+	for (uint32_t i = 0; i < sweep->buckets; i++) {
+		for (int j = 0; j < BUCKET_SLOTS; j++) {
+			__u64 *slot = &sweep->meter[i].slot[j];
+			uint64_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
+
+			if (is_suspect(value, now) && suspect_add(sweep, i, slot, value))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Is the connection's last word the client's? */
+static bool socket_owes(const struct tcp_info *info)
+{
+	return info->tcpi_last_data_recv <= info->tcpi_last_data_sent + TIME_SLACK_MS;
+}
+
+/* The IPv4 address behind it, also that of a socket for both families; 0 if there is none. */
+static __be32 address_of(const struct inet_diag_msg *socket, const __be32 *address)
+{
+	if (socket->idiag_family == AF_INET)
+		return address[0];
+	return address[2] == htonl(0xFFFF) ? address[3] : 0;
+}
+
+static void mark_owed(struct sweep *sweep, const struct inet_diag_msg *socket)
+{
+	uint64_t hash =
+		meter_hash(address_of(socket, socket->id.idiag_dst), socket->id.idiag_dport,
+			   address_of(socket, socket->id.idiag_src), socket->id.idiag_sport);
+	uint32_t bucket = meter_bucket(hash, sweep->buckets);
+	size_t low = 0, high = sweep->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (sweep->suspects[middle].bucket < bucket)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < sweep->count && sweep->suspects[low].bucket == bucket; low++)
+		if (meter_same(sweep->suspects[low].value, hash))
+			sweep->suspects[low].is_owed = true;
+}
+
+static int socket_seen(const struct nlmsghdr *message, void *context)
+{
+	const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each (attribute, message, sizeof(*socket)) {
+		struct tcp_info info = {0};
+		size_t length = mnl_attr_get_payload_len(attribute);
+
+		if (mnl_attr_get_type(attribute) != INET_DIAG_INFO)
+			continue;
+		memcpy(&info, mnl_attr_get_payload(attribute),
+		       length < sizeof(info) ? length : sizeof(info));
+		if (socket_owes(&info))
+			mark_owed(context, socket);
+	}
+	return MNL_CB_OK;
+}
+
+static int ask_sockets(struct sweep *sweep, uint8_t family)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *request = netlink_begin(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
+	struct inet_diag_req_v2 *which = mnl_nlmsg_put_extra_header(request, sizeof(*which));
+
+	which->sdiag_family = family;
+	which->sdiag_protocol = IPPROTO_TCP;
+	which->idiag_ext = 1 << (INET_DIAG_INFO - 1);
+	which->idiag_states =
+		STATE(SOCKET_ESTABLISHED) | STATE(SOCKET_SYN_RECEIVED) | STATE(SOCKET_CLOSE_WAIT);
+	return netlink_ask(sweep->sockets, request, socket_seen, sweep);
+}
+
+/* Unless the slot has changed in the meantime. */
+static void drop_suspects(struct sweep *sweep)
+{
+	for (size_t i = 0; i < sweep->count; i++) {
+		struct suspect *suspect = &sweep->suspects[i];
+
+		if (suspect->is_owed ||
+		    !__sync_bool_compare_and_swap(suspect->slot, suspect->value, 0))
+			continue;
+		__sync_fetch_and_sub(&sweep->metrics->in_flight, 1);
+		__sync_fetch_and_add(&sweep->metrics->swept, 1);
+	}
+}
+
+int sweep_run(struct sweep *sweep)
+{
+	uint64_t start = now_ns();
+	int err;
+
+	if (start < sweep->not_before_ns || sweep->metrics->in_flight <= 0)
+		return 0;
+	err = find_suspects(sweep, start);
+	if (err || !sweep->count)
+		return err;
+	err = ask_sockets(sweep, AF_INET);
+	if (!err)
+		err = ask_sockets(sweep, AF_INET6);
+	/* A half told list would make orphans of the rest. */
+	if (!err)
+		drop_suspects(sweep);
+	sweep->not_before_ns = now_ns() + PAUSE_FACTOR * (now_ns() - start);
+	return err == -EINTR ? 0 : err;
+}
