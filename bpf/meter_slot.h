@@ -10,12 +10,11 @@
 #ifndef PLIMSOLL_METER_SLOT_H
 #define PLIMSOLL_METER_SLOT_H
 
-#include <linux/in.h>
-
 #include "hash.h"
 #include "server_load.h"
 #include "shared.h"
 
+#define METER_PROTOCOL 6 /* IPPROTO_TCP, whose header is another for programs and for libc */
 #define METER_TIME_BITS 29
 #define METER_TIME_MASK ((1ULL << METER_TIME_BITS) - 1)
 #define METER_LEVEL_SHIFT METER_TIME_BITS
@@ -41,7 +40,7 @@ enum meter_state {
 METER_INLINE __u64 meter_hash(__be32 client, __be16 client_port, __be32 service,
 			      __be16 service_port)
 {
-	return hash_flow(0, client, service, client_port, service_port, IPPROTO_TCP);
+	return hash_flow(0, client, service, client_port, service_port, METER_PROTOCOL);
 }
 
 /* The fingerprint is the hash's other half. */

@@ -9,7 +9,7 @@ from the SipHash paper, so that a mistake in the header does not agree with itse
     forge.py replay FILE [KEY=VALUE...]                           the last carrier of a capture again
     forge.py request VIP                                          HTTP with our option on each packet
 
-Everything is sent from eth0. KEY=VALUE, as far as the verb has use for it:
+Several of these at a time, with "--" between them. Everything is sent from eth0. KEY=VALUE, as far as the verb has use for it:
     in_flight= utilisation= latency= accept_queue= seen= sequence=  what is reported
     key=FILE      a tag by that key; without, none
     version= magic= flags= length=  other than they should be
@@ -144,13 +144,21 @@ def request(vip):
     sys.stdout.write(answer.decode())
 
 
-def main(verb, *arguments):
-    conf.verb = 0
+def obey(verb, *arguments):
     plain = [argument for argument in arguments if '=' not in argument]
     settings = dict(argument.split('=', 1) for argument in arguments if '=' in argument)
     {'report': report, 'replay': replay, 'request': request}[verb](*plain, **settings)
 
 
+def main(arguments):
+    conf.verb = 0
+    while '--' in arguments:
+        end = arguments.index('--')
+        obey(*arguments[:end])
+        arguments = arguments[end + 1:]
+    obey(*arguments)
+
+
 if __name__ == '__main__':
     assert siphash_2_4(bytes(range(16)), bytes(range(15))) == 0xA129CA6149BE45E5  # the paper's own
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

@@ -43,10 +43,17 @@ forge() { # MACHINE ARGUMENTS OF forge.py...
 	inside "$machine" /usr/bin/python3 "$BATS_TEST_DIRNAME/forge.py" "$@"
 }
 
-# forge_report FROM-MACHINE MAC-OF NAMED-SERVER BALANCER [KEY=VALUE...]
+# forge_report FROM-MACHINE MAC-OF NAMED-SERVER BALANCER [KEY=VALUE...] [-- KEY=VALUE...]...
+# One, and another one for each "--".
 forge_report() {
-	forge "$1" report "$(mac "$2")" "$(mac "$4")" "$(address "$3")" "$(address "$(client_of "$4")")" \
-		"${@:5}"
+	local argument arguments=()
+	local start=(report "$(mac "$2")" "$(mac "$4")" "$(address "$3")" "$(address "$(client_of "$4")")")
+
+	for argument in "${@:5}"; do
+		arguments+=("$argument")
+		[ "$argument" != -- ] || arguments+=("${start[@]}")
+	done
+	forge "$1" "${start[@]}" "${arguments[@]}"
 }
 
 # picture BALANCER: all that a report could change, there and at the client.
@@ -77,9 +84,9 @@ picture_is() {
 	[ "$(picture "$1")" = "$2" ]
 }
 
-# refused COUNTER BALANCER COMMAND...
+# refused COUNTER NUMBER BALANCER COMMAND...
 refused() {
-	only_changes "$2" ".counters.\"$1\" += 1" "${@:3}"
+	only_changes "$3" ".counters.\"$1\" += $2" "${@:4}"
 }
 
 key() {
@@ -107,52 +114,43 @@ key() {
 # ------------------------------------------------------------------- who says it
 
 @test "a client's report in a server's name is refused" {
-	refused report-wrong-source b1 forge_report c1 c1 s1 b1
-	refused report-wrong-source b1 forge_report c1 c1 s1 b1 "$(key)"
-	refused report-wrong-source b2 forge_report c2 c2 s1 b2
+	refused report-wrong-source 2 b1 forge_report c1 c1 s1 b1 -- "$(key)"
+	refused report-wrong-source 1 b2 forge_report c2 c2 s1 b2
 }
 
 @test "a report from a server that is not in the config is refused" {
-	refused report-unknown-server b1 forge_report s4 s4 s4 b1 "$(key)"
-	refused report-unknown-server b2 forge_report s4 s4 s4 b2
+	refused report-unknown-server 1 b1 forge_report s4 s4 s4 b1 "$(key)"
+	refused report-unknown-server 1 b2 forge_report s4 s4 s4 b2
 }
 
 @test "a server's report in another's name is refused" {
-	refused report-wrong-source b1 forge_report s4 s4 s1 b1 "$(key)"
-	refused report-wrong-source b1 forge_report s3 s3 s1 b1 "$(key)"
-	refused report-wrong-source b2 forge_report s3 s3 s1 b2
+	refused report-wrong-source 1 b1 forge_report s4 s4 s1 b1 "$(key)"
+	refused report-wrong-source 1 b1 forge_report s3 s3 s1 b1 "$(key)"
+	refused report-wrong-source 1 b2 forge_report s3 s3 s1 b2
 }
 
 @test "with a key: a report by another key is refused, from the server's own MAC address" {
 	echo 00112233445566778899aabbccddeeff >"$BATS_TEST_TMPDIR/other.key"
-	refused report-wrong-tag b1 forge_report s3 s3 s3 b1 "key=$BATS_TEST_TMPDIR/other.key"
-	refused report-wrong-tag b1 forge_report c1 s1 s1 b1 "key=$BATS_TEST_TMPDIR/other.key"
+	refused report-wrong-tag 1 b1 forge_report s3 s3 s3 b1 "key=$BATS_TEST_TMPDIR/other.key"
+	refused report-wrong-tag 1 b1 forge_report c1 s1 s1 b1 "key=$BATS_TEST_TMPDIR/other.key"
 }
 
 @test "with a key: a report without a tag is refused, from the server's own MAC address" {
-	refused report-unkeyed b1 forge_report s3 s3 s3 b1
-	refused report-unkeyed b1 forge_report c1 s1 s1 b1
+	refused report-unkeyed 1 b1 forge_report s3 s3 s3 b1
+	refused report-unkeyed 1 b1 forge_report c1 s1 s1 b1
 }
 
 # ------------------------------------------------------------------- how it is made
 
 @test "a report of another version, or with a length that does not fit, is refused" {
-	refused report-malformed b1 forge_report s3 s3 s3 b1 "$(key)" version=2
-	refused report-malformed b1 forge_report s3 s3 s3 b1 "$(key)" length=24
-	refused report-malformed b1 forge_report s3 s3 s3 b1 "$(key)" flags=0
-	refused report-malformed b1 forge_report s3 s3 s3 b1 "$(key)" size=24
-	refused report-malformed b1 forge_report s3 s3 s3 b1 "$(key)" size=36
-	refused report-malformed b2 forge_report s3 s3 s3 b2 version=0
-	refused report-malformed b2 forge_report s3 s3 s3 b2 length=32
-	refused report-malformed b2 forge_report s3 s3 s3 b2 flags=8
-	refused report-malformed b2 forge_report s3 s3 s3 b2 size=28
+	refused report-malformed 5 b1 forge_report s3 s3 s3 b1 "$(key)" version=2 -- \
+		"$(key)" length=24 -- "$(key)" flags=0 -- "$(key)" size=24 -- "$(key)" size=36
+	refused report-malformed 4 b2 forge_report s3 s3 s3 b2 version=0 -- length=32 -- flags=8 -- size=28
 }
 
 @test "an option that is cut off, or another experiment's, is none of ours" {
-	only_changes b1 . forge_report s3 s3 s3 b1 "$(key)" size=8
-	only_changes b1 . forge_report s3 s3 s3 b1 "$(key)" magic=0xB6
-	only_changes b2 . forge_report s3 s3 s3 b2 size=20
-	only_changes b2 . forge_report s3 s3 s3 b2 magic=0
+	only_changes b1 . forge_report s3 s3 s3 b1 "$(key)" size=8 -- "$(key)" magic=0xB6
+	only_changes b2 . forge_report s3 s3 s3 b2 size=20 -- magic=0
 }
 
 # ------------------------------------------------------------------- true ones, used again
@@ -177,8 +175,8 @@ loads() {
 
 @test "a true report for another client, or with another load, is refused" {
 	capture_carrier
-	refused report-wrong-tag b1 forge c1 replay "$BATS_TEST_TMPDIR/carrier.pcap" "client=$(address c2)"
-	refused report-wrong-tag b1 forge c1 replay "$BATS_TEST_TMPDIR/carrier.pcap" in_flight=6666
+	refused report-wrong-tag 2 b1 forge c1 replay "$BATS_TEST_TMPDIR/carrier.pcap" \
+		"client=$(address c2)" -- replay "$BATS_TEST_TMPDIR/carrier.pcap" in_flight=6666
 	traffic_goes_on
 }
 
@@ -202,17 +200,23 @@ all_answer() {
 # ------------------------------------------------------------------- towards the service
 
 @test "our option on a client's packets is ignored: it gets its page, nobody's load changes" {
-	local before
+	local before forwarded connections
 
-	before=$(picture b2 | jq -cS 'del(.responses, .counters.forwarded, .backends[].connections)')
+	before=$(reported b2)
 	run -0 forge c2 request "$LAB_VIP"
 	says '200 OK'
 	[[ $output =~ s[123]$ ]]
-	expect "$(picture b2 | jq -cS 'del(.responses, .counters.forwarded, .backends[].connections)')" = "$before"
-	before=$(picture b1 | jq '.counters.forwarded, ([.backends[].connections] | add)')
+	expect "$(reported b2)" = "$before"
+	forwarded=$(counter b1 forwarded)
+	connections=$(show b1 '[.services[0].backends[].connections] | add')
 	run -0 forge c1 request "$LAB_VIP"
 	says '200 OK'
-	expect "$(picture b1 | jq '.counters.forwarded')" -ge "$(($(head -n 1 <<<"$before") + 4))"
-	expect "$(picture b1 | jq '[.backends[].connections] | add')" -eq "$(($(tail -n 1 <<<"$before") + 1))"
+	expect "$(counter b1 forwarded)" -ge $((forwarded + 4))
+	expect "$(show b1 '[.services[0].backends[].connections] | add')" -eq $((connections + 1))
 	expect "$(backend s1 .in_flight)" -lt 6666
+}
+
+# Nothing but what reports have a part in; what is pending changes with each connection.
+reported() {
+	picture "$1" | jq -cS '(.counters | del(.forwarded)), (.backends[] | del(.connections, .pending))'
 }

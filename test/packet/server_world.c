@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "server_world.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "clock.h"
+#include "server.skel.h"
+
+#define SECOND 1000000000ULL
+
+struct server_world server;
+
+const uint64_t server_key[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+
+static const char network[] = "link set lo up\n"
+			      "link add lan address " SERVER_MAC " type veth peer name lan-peer\n"
+			      "link set lan up\n"
+			      "link set lan-peer up\n"
+			      "address add " SERVER "/24 dev lan\n"
+			      "address add " VIP "/32 dev lo\n";
+
+static void map_put(const struct bpf_map *map, const void *key, const void *value)
+{
+	if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY))
+		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
+}
+
+static void settings_put(const struct server_before *before)
+{
+	struct server_settings settings = {
+		.min_interval_ns = SECOND / 1000,
+		.max_interval_ns = SECOND / 10,
+		.balancer_silence_ns = SECOND / 20,
+		.report_key = {server_key[0], server_key[1]},
+		.restarted_until_ns = before->restarted ? now_ns() + SECOND : 0,
+		.server_id = address_bytes(SERVER),
+		.max_share = before->max_share,
+		.mtu = before->mtu ? before->mtu : 1500,
+		.meter_buckets = 1,
+		.peer_count = before->no_balancer    ? 0 :
+			      before->other_balancer ? 2 :
+						       1,
+		.keyed = before->keyed,
+	};
+	uint32_t zero = 0;
+
+	map_put(server.skeleton->maps.settings, &zero, &settings);
+}
+
+static void peer_put(const struct server_before *before, struct peer *peer, const char *mac)
+{
+	uint64_t reported_us = before->reported_us ? before->reported_us : 10000000;
+
+	peer->mac_known = !before->no_neighbour;
+	peer->heard_ns = now_ns() - before->heard_ms * 1000000ULL;
+	peer->reported_ns = now_ns() - reported_us * 1000ULL;
+	peer->sequence = 0x01020304;
+	peer->connections_seen = 0x0a0b0c0d;
+	peer->reported_seen = peer->connections_seen - !before->unchanged;
+	peer->reported_in_flight = (uint32_t)before->in_flight;
+	mac_parse(mac, peer->mac);
+}
+
+static void metrics_put(const struct server_before *before)
+{
+	memset(server.metrics, 0, sizeof(*server.metrics));
+	server.metrics->in_flight = before->in_flight;
+	server.metrics->utilisation = 0x8001;
+	server.metrics->utilisation_ns = now_ns() + 10 * SECOND; /* is left alone */
+	if (before->penalty)
+		server.metrics->penalty =
+			now_ns() >> PENALTY_TIME_SHIFT << 32 | 1000 << PENALTY_ONE_SHIFT;
+}
+
+void server_reset(const struct server_before *before)
+{
+	struct service_key key = {
+		.address = address_bytes(VIP),
+		.port = htons(VIP_PORT),
+		.protocol = IPPROTO_TCP,
+	};
+	struct application application = {
+		.until_ns = before->application ? now_ns() + SECOND : now_ns() - 1,
+		.utilisation = 0x4321,
+	};
+	uint32_t zero = 0;
+
+	assert_int_equal(map_clear(bpf_map__fd(server.skeleton->maps.skips)), 0);
+	assert_int_equal(map_clear(bpf_map__fd(server.skeleton->maps.server_stats)), 0);
+	map_put(server.skeleton->maps.services, &key, &zero);
+	map_put(server.skeleton->maps.application, &zero, &application);
+	memset(server.bucket, 0, sizeof(*server.bucket));
+	memset(server.peers, 0, BALANCERS_MAX * sizeof(*server.peers));
+	settings_put(before);
+	metrics_put(before);
+	peer_put(before, &server.peers[0], BALANCER_MAC);
+	if (before->other_balancer)
+		peer_put(&(struct server_before){0}, &server.peers[1], OTHER_BALANCER_MAC);
+}
+
+struct segment segment_usual(enum way way)
+{
+	if (way == FROM_CLIENT)
+		return (struct segment){
+			.mac_to = SERVER_MAC,
+			.mac_from = BALANCER_MAC,
+			.source = CLIENT,
+			.destination = VIP,
+			.source_port = CLIENT_PORT,
+			.destination_port = VIP_PORT,
+			.flags = TCP_ACK,
+		};
+	return (struct segment){
+		.mac_to = ROUTER_MAC,
+		.mac_from = SERVER_MAC,
+		.source = VIP,
+		.destination = CLIENT,
+		.source_port = VIP_PORT,
+		.destination_port = CLIENT_PORT,
+		.flags = TCP_ACK,
+	};
+}
+
+void server_run(enum way way, const struct frame *in, struct outcome *outcome)
+{
+	int program = way == FROM_CLIENT ? server.ingress : server.egress;
+
+	assert_int_equal(run_tc(program, server.ifindex, in, outcome), 0);
+	/* Never anything else: what other programs are attached have their turn. */
+	assert_int_equal(outcome->action, (uint32_t)TC_ACT_UNSPEC);
+}
+
+void server_pass(enum way way, const struct segment *segment)
+{
+	struct outcome outcome;
+	struct frame in;
+
+	frame_build(&in, segment);
+	server_run(way, &in, &outcome);
+	assert_int_equal(outcome.frame.length, in.length);
+	assert_memory_equal(outcome.frame.bytes, in.bytes, in.length);
+}
+
+uint64_t skip_count(enum skip skip)
+{
+	return counter_read(bpf_map__fd(server.skeleton->maps.skips), skip);
+}
+
+int64_t waiting_slots(void)
+{
+	int64_t count = 0;
+	int i;
+
+	for (i = 0; i < BUCKET_SLOTS; i++)
+		count += meter_waits(server.bucket->slot[i]);
+	return count;
+}
+
+static void *view(const struct bpf_map *map)
+{
+	size_t size = bpf_map__max_entries(map) * bpf_map__value_size(map);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+int server_create(void)
+{
+	int err = network_enter(network);
+
+	server.skeleton = server_bpf__open_and_load();
+	if (err || !server.skeleton)
+		return -EINVAL;
+	server.ifindex = if_nametoindex("lan");
+	server.ingress = bpf_program__fd(server.skeleton->progs.server_ingress);
+	server.egress = bpf_program__fd(server.skeleton->progs.server_egress);
+	server.metrics = view(server.skeleton->maps.metrics);
+	server.peers = view(server.skeleton->maps.peers);
+	server.bucket = view(server.skeleton->maps.meter);
+	return server.metrics && server.peers && server.bucket ? 0 : -ENOMEM;
+}
+
+void server_destroy(void)
+{
+	server_bpf__destroy(server.skeleton);
+}
