@@ -167,7 +167,7 @@ static void connection_accept(struct worker *worker, int fd, struct in_addr clie
 
 void accept_all(struct worker *worker)
 {
-	struct sockaddr_in client;
+	struct sockaddr_in client = {0};
 
 	for (;;) {
 		socklen_t length = sizeof(client);

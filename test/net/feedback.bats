@@ -7,8 +7,10 @@ load helpers
 
 setup_file() {
 	open_lab clients=1 servers=3
+	[ -n "${LAB:-}" ] || return 0
 	lab nginx
 	lab wire start
+	lab config
 }
 
 setup() {
@@ -16,20 +18,13 @@ setup() {
 	lab capacity s1 12
 	lab capacity s2 12
 	lab capacity s3 12
+	start_missing s1 s2 s3
 }
 
+# Each test has a balancer of its own; the agents stay, but for those that a test has meddled with.
 teardown() {
 	end_client_programs
-	lab stop all
-	undo_direct s1 s2 s3
-}
-
-undo_direct() {
-	local machine
-
-	for machine in "$@"; do
-		ip -n "$(namespace "$machine")" address delete "$LAB_VIP/32" dev lo 2>/dev/null || true
-	done
+	lab stop b1
 }
 
 # share_is EXPRESSION: of awk's, in which "share" stands for s1's during one second.
@@ -61,7 +56,7 @@ within_sigmas() {
 share_follows_capacity() {
 	local before after
 
-	lab start all
+	lab start b1
 	load_start duration=60 connections=48
 	sleep 1
 	before=$(share s1 "$(connections_during 2)")
@@ -80,7 +75,7 @@ share_follows_capacity() {
 	local all
 
 	lab config feedback=none weights=1,2,3
-	lab start all
+	lab start b1
 	load_start duration=60 connections=48
 	lab capacity s3 4
 	all=$(connections_during 4)
@@ -94,8 +89,9 @@ share_follows_capacity() {
 	local all
 
 	lab config
+	lab stop s2
 	lab direct s2
-	lab start b1 s1 s3
+	lab start b1
 	load_start duration=60 connections=48
 	sleep 1
 	all=$(connections_during 2)
@@ -108,14 +104,16 @@ share_follows_capacity() {
 	expect "$(backend s3 .known)" = true
 	run -0 fetch_names 40
 	grep -qx s2 <<<"$output"
+	ip -n "$(namespace s2)" address delete "$LAB_VIP/32" dev lo
 }
 
-# Its tc filter is taken away: the server answers on, but its packets bear no reports any more.
+# Its tc filter is taken away: the server answers on, but its packets bear no reports any more. For
+# good, so this is the last test.
 @test "a server that stops reporting is unknown after stale_after, and still takes its part" {
 	local reports all
 
 	lab config stale_after=500ms
-	lab start all
+	lab start b1
 	load_start duration=60 connections=48
 	wait_until 5 backend_is s1 .known true
 	inside s1 tc filter del dev eth0 egress

@@ -66,6 +66,16 @@ lab() {
 	"$ROOT/lab/lab" "$@" 3>&-
 }
 
+# start_missing MACHINES...: a test may have left some without a daemon.
+start_missing() {
+	local machine list=()
+
+	for machine in "$@"; do
+		[ -n "$(pid_of "$STATE/$machine/plimsoll.pid")" ] || list+=("$machine")
+	done
+	[ ${#list[@]} -eq 0 ] || lab start "${list[@]}"
+}
+
 # ------------------------------------------------------------------- saying what is wrong
 
 # expect ARGUMENTS OF [: and says what it was that did not hold.

@@ -16,17 +16,7 @@ setup_file() {
 
 setup() {
 	[ "$(id -u)" -eq 0 ] || skip 'network namespaces are root'\''s to make'
-	start_missing
-}
-
-# A test may have left some without a daemon.
-start_missing() {
-	local machine list=()
-
-	for machine in $(machines bs); do
-		[ -n "$(pid_of "$STATE/$machine/plimsoll.pid")" ] || list+=("$machine")
-	done
-	[ ${#list[@]} -eq 0 ] || lab start "${list[@]}"
+	start_missing b1 s1 s2 s3
 }
 
 # ------------------------------------------------------------------- the daemon dies

@@ -408,7 +408,7 @@ static void test_hot_does_not_wrap(void **state)
 	uint32_t hot, next;
 
 	(void)state;
-	for (hot = 1 << 20, next = 0; hot > 10; hot = next) {
+	for (hot = 1 << 20; hot > 10; hot = next) {
 		next = hot_update(hot, &idle);
 		assert_true(next < hot);
 	}

@@ -219,7 +219,7 @@ static void values_with_units(void **state)
 {
 	struct sockaddr_in endpoint;
 	uint64_t count;
-	double ns;
+	double ns = 0;
 
 	(void)state;
 	assert_int_equal(parse_duration("1.5ms", NULL, &ns), 0);

@@ -263,7 +263,7 @@ static void test_one_of_many_changes_weight(void **state)
 				assert_true((gains > 0) ==
 					    ((i == 50) == (changes[c].weight > 100)));
 		}
-		assert_true(moved_needlessly(SIZE_LARGE) < SIZE_LARGE / 100 * changes[c].percent);
+		assert_true(moved_needlessly(SIZE_LARGE) < SIZE_LARGE * changes[c].percent / 100);
 	}
 }
 
