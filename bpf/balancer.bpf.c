@@ -276,7 +276,8 @@ static __always_inline enum verdict receive_report(struct context *context,
 	if (!load)
 		return VERDICT_REPORT_UNKNOWN_SERVER;
 
-	verdict = report_apply(load, &received->report);
+	verdict = load_update(load, &received->report, bpf_ktime_get_ns()) ? VERDICT_REPORT_TAKEN :
+									     VERDICT_REPORT_OLD;
 	if (cut_out_option(context, received->option.length))
 		return VERDICT_REPORT_NO_ROOM;
 	return send_to_client(context, verdict);

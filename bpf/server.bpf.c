@@ -180,8 +180,46 @@ int server_egress(struct __sk_buff *skb)
 
 	response = meter_response(skb, load, &packet, set->meter_buckets);
 	count_response(stats, set, skb->gso_segs, packet.length);
-	if (set->peer_count)
+	if (set->peer_count && !set->only_polled)
 		count_skip(report(skb, &packet, set, load, stats, response));
+	return TC_ACT_UNSPEC;
+}
+
+struct measuring {
+	struct __sk_buff *skb;
+	__u32 fullest;
+};
+
+/* For bpf_for_each_map_elem(): the accept queue of one service. */
+static long measure_queue(void *map, const struct service_key *service, __u32 *unused,
+			  struct measuring *measuring)
+{
+	__u32 queue = accept_queue(measuring->skb, service->address, service->port);
+
+	if (queue > measuring->fullest)
+		measuring->fullest = queue;
+	return 0;
+}
+
+/*
+ * What reports bring up to date on their way, for the agent, which answers without one: it runs this
+ * by BPF_PROG_TEST_RUN, on no real packet. Of type tc, since only to that listeners can be seen.
+ */
+SEC("tc")
+int server_measure(struct __sk_buff *skb)
+{
+	struct measuring measuring = {.skb = skb};
+	struct server_settings *set;
+	struct metrics *load;
+	__u32 zero = 0;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	if (!set || !load)
+		return TC_ACT_UNSPEC;
+	utilisation_update(load, set->cpu_count, UTILISATION_WINDOW_NS, bpf_ktime_get_ns());
+	bpf_for_each_map_elem(&services, measure_queue, &measuring, 0);
+	load->accept_queue = measuring.fullest;
 	return TC_ACT_UNSPEC;
 }
 

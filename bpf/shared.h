@@ -33,7 +33,8 @@
 	X(FRAGMENT, "fragment", DROP, "fragment to a service: its ports are unknown")              \
 	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")         \
 	X(NO_NEIGHBOUR, "no-neighbour", DROP, "the backend's MAC address is not known")            \
-	X(REPORT_MALFORMED, "report-malformed", DROP, "report with a wrong version, length or checksum")     \
+	X(REPORT_MALFORMED, "report-malformed", DROP,                                              \
+	  "report with a wrong version, length or checksum")                                       \
 	X(REPORT_UNKNOWN_SERVER, "report-unknown-server", DROP,                                    \
 	  "report from a server not in config")                                                    \
 	X(REPORT_WRONG_SOURCE, "report-wrong-source", DROP,                                        \
@@ -238,7 +239,8 @@ struct server_settings {
 	__u32 peer_count;
 	__u32 cpu_count;
 	__u8 keyed;
-	__u8 pad[7];
+	__u8 only_polled; /* no reports in packets: the load is told to those who ask */
+	__u8 pad[6];
 };
 
 /* A balancer, and what this server has told it. */

@@ -3,14 +3,18 @@
 # Plimsoll on the machines of the lab: configurations, daemons. Sourced, not run.
 
 LAB_LISTEN=127.0.0.1:9570
+LAB_AGENT_PORT=9571
 PLIMSOLL_RUN=/run/plimsoll # where the daemons keep their files
 
 # lab_config [KEY=VALUE...]: balancer.yaml and server.yaml for every machine.
 lab_config() {
-	local policy=power-of-choices feedback=in-band choices='' stale_after='' weights='' servers=''
+	local policy=power-of-choices feedback=in-band weights='' servers=''
 	# shellcheck disable=SC2034 # read by name, in report_configuration()
-	local min_interval='' max_interval='' max_share=''
-	local balancers='' key=no argument machine
+	local min_interval='' max_interval='' max_share='' in_band=''
+	# shellcheck disable=SC2034 # likewise, in service_options()
+	local choices='' stale_after='' signal=in-flight pending='' poll_interval='' poll_protocol='' \
+		poll_port=''
+	local balancers='' key=no agent=no argument machine
 
 	require_lab 'lab config'
 	servers=$(machines s | tr '\n' ' ')
@@ -18,12 +22,14 @@ lab_config() {
 	for argument in "$@"; do
 		case $argument in
 		policy=* | feedback=* | choices=* | stale_after=* | weights=* | min_interval=* | \
-			max_interval=* | max_share=* | key=*) declare "${argument?}" ;;
+			max_interval=* | max_share=* | in_band=* | signal=* | pending=* | poll_interval=* | \
+			poll_protocol=* | poll_port=* | agent=* | key=*) declare "${argument?}" ;;
 		servers=*) servers=${argument#*=} servers=${servers//,/ } ;;
 		balancers=*) balancers=${argument#*=} balancers=${balancers//,/ } ;;
 		*) die "config: \"$argument\" is unknown; policy=, feedback=, choices=, stale_after=, weights=1,2," \
 			'servers=s1,s2, balancers=b1 (that agents report to; may be empty), min_interval=,' \
-			'max_interval=, max_share= and key=yes are known' ;;
+			'max_interval=, max_share=, in_band=no, signal=, pending=no, poll_interval=, poll_protocol=,' \
+			'poll_port=, agent=yes and key=yes are known' ;;
 		esac
 	done
 	if [ "$key" = yes ]; then
@@ -57,13 +63,19 @@ balancer_configuration() {
 		    address: $LAB_VIP:80
 		    protocol: tcp
 		    policy: $policy
-		    signal: in-flight
 		    feedback: $feedback
 	END
-	[ -z "$choices" ] || echo "    choices: $choices"
-	[ -z "$stale_after" ] || echo "    stale_after: $stale_after"
+	service_options
 	echo '    backends:'
 	list_backends
+}
+
+service_options() {
+	local name
+
+	for name in choices stale_after signal pending poll_interval poll_protocol poll_port; do
+		[ -z "${!name}" ] || echo "    $name: ${!name}"
+	done
 }
 
 # The weights in the servers' order; 1 where none is given.
@@ -85,6 +97,7 @@ server_configuration() {
 	done
 	common_configuration
 	echo "balancers: [$list]"
+	[ "$agent" != yes ] || echo "agent_listen: 0.0.0.0:$LAB_AGENT_PORT"
 	report_configuration
 	cat <<-END
 		services:
@@ -96,7 +109,7 @@ server_configuration() {
 report_configuration() {
 	local name list=''
 
-	for name in min_interval max_interval max_share; do
+	for name in min_interval max_interval max_share in_band; do
 		[ -z "${!name}" ] || list+=${list:+, }"$name: ${!name}"
 	done
 	[ -z "$list" ] || echo "report: {$list}"

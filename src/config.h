@@ -47,7 +47,7 @@ struct service_config {
 	uint32_t auto_weights; /* as a truth value, like the next */
 	uint32_t with_pending;
 	uint32_t choices; /* 1..CHOICES_MAX; default 4 */
-	uint64_t stale_after_ns; /* default 1 s */
+	uint64_t stale_after_ns; /* default 1 s, and where polled at least 3 intervals */
 	uint32_t ring_size; /* a prime up to RING_SIZE_MAX; default 16381 */
 	struct backend_config *backends; /* none for a server */
 	size_t backend_count;
@@ -58,6 +58,7 @@ struct report_config {
 	uint64_t min_interval_ns; /* default 1 ms */
 	uint64_t max_interval_ns; /* default 100 ms */
 	double max_share; /* of the response packets, 0..0.1; default 0.05 */
+	uint32_t in_band; /* as a truth value; default true */
 };
 
 struct config {

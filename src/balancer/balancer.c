@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "balancer/dataplane.h"
+#include "balancer/poll.h"
 #include "balancer/status.h"
 #include "balancer/weights.h"
 #include "daemon.h"
@@ -23,6 +24,7 @@ struct balancer {
 	struct daemon daemon;
 	struct dataplane dataplane;
 	struct status *status;
+	struct poller *poller;
 	struct weights *weights;
 	struct event *sampling, *weighting, *patience;
 };
@@ -200,6 +202,9 @@ static int start(struct balancer *balancer)
 	if (!err)
 		err = dataplane_attach(&balancer->dataplane);
 	if (!err)
+		err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
+	status_polls(balancer->status, balancer->poller);
+	if (!err)
 		err = start_timers(balancer);
 	return err;
 }
@@ -227,6 +232,7 @@ int balancer_command(int argc, char **argv)
 	if (balancer.patience)
 		event_free(balancer.patience);
 	weights_close(balancer.weights);
+	poll_close(balancer.poller);
 	status_close(balancer.status);
 	if (take_back)
 		dataplane_detach(&balancer.dataplane);

@@ -97,7 +97,7 @@ static int load_programs(struct dataplane *dataplane)
 	}
 	dataplane->flow_buckets = buckets;
 	dataplane->flows = map_view(bpf->maps.flows, PROT_READ);
-	dataplane->loads = map_view(bpf->maps.loads, PROT_READ);
+	dataplane->loads = map_view(bpf->maps.loads, PROT_READ | PROT_WRITE);
 	dataplane->backends = map_view(bpf->maps.backends, PROT_READ | PROT_WRITE);
 	return dataplane->flows && dataplane->loads && dataplane->backends ? 0 : -ENOMEM;
 }
@@ -162,7 +162,7 @@ void dataplane_close(struct dataplane *dataplane)
 	if (dataplane->flows)
 		munmap((void *)dataplane->flows, dataplane->flow_buckets * sizeof(struct bucket));
 	if (dataplane->loads)
-		munmap((void *)dataplane->loads, SERVERS_MAX * sizeof(struct load));
+		munmap(dataplane->loads, SERVERS_MAX * sizeof(struct load));
 	if (dataplane->backends)
 		munmap(dataplane->backends, BACKENDS_MAX * sizeof(struct backend));
 	balancer_bpf__destroy(dataplane->bpf);

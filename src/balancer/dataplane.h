@@ -47,8 +47,8 @@ struct dataplane {
 	struct balanced_service *services; /* config->service_count of them */
 	const struct bucket *flows; /* the flow table, mapped for reading */
 	size_t flow_buckets;
-	const struct load *loads; /* likewise */
-	struct backend *backends; /* likewise, for writing too */
+	struct load *loads; /* likewise, for writing too: what agents answer */
+	struct backend *backends; /* likewise */
 };
 
 /*

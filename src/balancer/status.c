@@ -22,6 +22,7 @@ struct sample {
 
 struct status {
 	const struct dataplane *dataplane;
+	const struct poller *poller; /* NULL: nobody is polled */
 	uint64_t started_ns;
 	size_t member_count;
 	struct sample samples[STATUS_SAMPLES]; /* a ring */
@@ -49,6 +50,11 @@ struct status *status_open(const struct dataplane *dataplane)
 	for (size_t i = 0; i < STATUS_SAMPLES; i++)
 		status_sample(status);
 	return status;
+}
+
+void status_polls(struct status *status, const struct poller *poller)
+{
+	status->poller = poller;
 }
 
 void status_close(struct status *status)
@@ -128,12 +134,21 @@ static void set_load(json_t *object, const struct load *load, uint64_t stale_aft
 	json_set_integer(object, "pending", copy.received_ns ? load_pending(&copy) : 0);
 }
 
+static void set_polls(json_t *object, const struct poll_counts *counts)
+{
+	json_set_integer(object, "polls", counts->polls);
+	json_set_integer(object, "poll_answers", counts->answers);
+	json_set_integer(object, "poll_answers_late", counts->late);
+	json_set_integer(object, "poll_answers_refused", counts->refused);
+}
+
 static json_t *member_json(const struct status *status, const struct balanced_service *service,
 			   const struct member *member, const struct traffic *traffic,
 			   uint64_t service_recent)
 {
 	const struct backend_config *config = member->config;
 	char text[INET_ADDRSTRLEN > MAC_TEXT_MAX ? INET_ADDRSTRLEN : MAC_TEXT_MAX];
+	struct poll_counts polls = poll_counts_of(status->poller, service->config, config->address);
 	json_t *object = json_object();
 
 	json_object_set_new(object, "address", json_string(address_format(config->address, text)));
@@ -148,6 +163,7 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 				    json_null());
 	set_load(object, &status->dataplane->loads[member->server],
 		 service->config->stale_after_ns);
+	set_polls(object, &polls);
 	json_set_real(object, "share",
 		      service_recent ? (double)traffic->recent / (double)service_recent : 0);
 	json_set_integer(object, "connections", traffic->total.connections);
@@ -269,6 +285,7 @@ json_t *status_json(void *context)
 	json_set_integer(flows, "used", dataplane_count_flows(dataplane));
 	json_object_set_new(object, "flows", flows);
 	json_object_set_new(object, "services", services_json(status));
+	json_set_integer(object, "poll_strangers", poll_strangers(status->poller));
 	json_object_set_new(object, "counters", counters_json(dataplane));
 	return object;
 }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "balancer/dataplane.h"
+#include "balancer/poll.h"
 
 /* Rates and shares are those between the newest sample and the oldest kept. */
 #define STATUS_SAMPLE_INTERVAL_MS 100
@@ -16,6 +17,9 @@ struct status;
 /* The dataplane must outlive it. NULL if there is no memory. */
 struct status *status_open(const struct dataplane *dataplane);
 void status_close(struct status *status);
+
+/* Who polls, if anybody does: it counts what it asks and what is answered. NULL is allowed. */
+void status_polls(struct status *status, const struct poller *poller);
 
 /* To be called every STATUS_SAMPLE_INTERVAL_MS. */
 void status_sample(struct status *status);

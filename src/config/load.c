@@ -14,6 +14,9 @@
 #include "source.h"
 #include "table.h"
 
+/* A polled load counts for so many intervals unless stale_after says something else. */
+#define STALE_POLLS 3
+
 static const char *const role_names[] = {
 	[CONFIG_BALANCER] = "balancer",
 	[CONFIG_SERVER] = "server",
@@ -74,6 +77,22 @@ static void name_services(struct config *config)
 	}
 }
 
+/* By default, one lost answer does not make a polled server unknown. */
+static void settle_staleness(struct config_source *source, struct config *config)
+{
+	yaml_node_t *services = source_value(source, source->root, "services");
+	size_t i;
+
+	for (i = 0; i < config->service_count; i++) {
+		struct service_config *service = &config->services[i];
+		uint64_t polls_ns = STALE_POLLS * service->poll_interval_ns;
+
+		if (service->feedback == FEEDBACK_POLL && service->stale_after_ns < polls_ns &&
+		    !source_value(source, source_item(source, services, i), "stale_after"))
+			service->stale_after_ns = polls_ns;
+	}
+}
+
 static int read_config(struct config_source *source, struct config *config)
 {
 	int err = refuse_other_role(source, config->role);
@@ -84,6 +103,7 @@ static int read_config(struct config_source *source, struct config *config)
 	if (err)
 		return err;
 	name_services(config);
+	settle_staleness(source, config);
 	err = check_consistency(source, config);
 	if (err)
 		return err;

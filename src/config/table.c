@@ -226,7 +226,8 @@ static const struct field service_fields[] = {
 	{
 		.key = "stale_after",
 		.roles = BALANCER,
-		.sentence = "A report older than this no longer counts.",
+		.sentence = "A report older than this no longer counts; if absent, with feedback: "
+			    "poll at least three poll_intervals.",
 		.expected = "a duration with its unit from 1ms to 3600s, such as 1s",
 		.fallback = "1s",
 		.parse = parse_duration,
@@ -296,6 +297,16 @@ static const struct field report_fields[] = {
 		.fallback = "5%",
 		.parse = parse_share,
 		KEPT_IN(struct report_config, max_share),
+	},
+	{
+		.key = "in_band",
+		.roles = SERVER,
+		.sentence = "Whether response packets bear reports at all; with no, the load "
+			    "is only told to those who ask the agent.",
+		.fallback = "yes",
+		.parse = parse_choice,
+		.choices = yes_or_no,
+		KEPT_IN(struct report_config, in_band),
 	},
 	{0},
 };

@@ -100,6 +100,7 @@ static int write_settings(struct server_dataplane *dataplane)
 		.peer_count = (uint32_t)config->balancer_count,
 		.cpu_count = (uint32_t)libbpf_num_possible_cpus(),
 		.keyed = config->keyed,
+		.only_polled = !config->report.in_band,
 	};
 	struct link_info link;
 	uint32_t zero = 0;
@@ -120,6 +121,7 @@ static int write_settings(struct server_dataplane *dataplane)
 	err = find_server_id(config, &settings.server_id);
 	if (err)
 		return err;
+	dataplane->settings = settings;
 	return bpf_map_update_elem(map, &zero, &settings, BPF_ANY) ? -errno : 0;
 }
 
@@ -254,6 +256,18 @@ void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 		/* Last, because the data path goes by it. */
 		__atomic_store_n(&peer->mac_known, neighbour->resolved, __ATOMIC_RELEASE);
 	}
+}
+
+int server_dataplane_measure(const struct server_dataplane *dataplane)
+{
+	/* A test run wants a frame; this one is looked at by nobody. */
+	static const uint8_t frame[64];
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+
+	if (!dataplane->bpf)
+		return -ENODEV;
+	return bpf_prog_test_run_opts(bpf_program__fd(dataplane->bpf->progs.server_measure), &run);
 }
 
 void server_dataplane_detach(struct server_dataplane *dataplane)

@@ -20,6 +20,7 @@ struct server_dataplane {
 	const struct runtime *runtime;
 	struct server_bpf *bpf;
 	int ifindex;
+	struct server_settings settings; /* as the kernel has them */
 	struct metrics *metrics; /* this host's load, as the kernel writes it */
 	struct application *application;
 	struct bucket *meter;
@@ -36,6 +37,12 @@ int server_dataplane_attach(struct server_dataplane *dataplane);
 /* Takes over where a balancer is reached. */
 void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 				    const struct neighbour *neighbour);
+
+/*
+ * Brings up to date what of the metrics only a report on its way would: utilisation and accept
+ * queue. A few microseconds. 0 or -errno, -ENODEV before the programs are loaded.
+ */
+int server_dataplane_measure(const struct server_dataplane *dataplane);
 
 /* Takes the programs off the interfaces. The rest goes with its pins. */
 void server_dataplane_detach(struct server_dataplane *dataplane);

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "daemon.h"
 #include "log.h"
+#include "server/agent.h"
 #include "server/dataplane.h"
 #include "server/status.h"
 
@@ -20,6 +21,7 @@ struct server_daemon {
 	struct daemon daemon;
 	struct server_dataplane dataplane;
 	struct server_status status;
+	struct agent *agent;
 	struct event *patience;
 	struct event *sweeper;
 	size_t resolved;
@@ -159,6 +161,8 @@ static int start(struct server_daemon *server)
 	err = daemon_serve(daemon, server_status_json, &server->status);
 	if (!err)
 		err = server_dataplane_attach(&server->dataplane);
+	if (!err && daemon->config->agent_listening)
+		err = agent_open(daemon->base, &server->dataplane, &server->agent);
 	if (err)
 		return err;
 	server->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, server);
@@ -191,6 +195,7 @@ int server_command(int argc, char **argv)
 		event_free(server.patience);
 	if (server.sweeper)
 		event_free(server.sweeper);
+	agent_close(server.agent);
 	if (take_back)
 		server_dataplane_detach(&server.dataplane);
 	server_dataplane_close(&server.dataplane);
