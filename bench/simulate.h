@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The simulator: what becomes of the loop "measure, report, choose" with any number of servers and
- * balancers. Time is simulated; choosing is not: bpf/select.h, bpf/report.h, src/ring.c, src/schedule.c
+ * balancers. Time is simulated; choosing is not: bpf/select.h, bpf/load_update.h, src/ring.c, src/schedule.c
  * and src/weighting.c run as they are. The same seed gives the same run.
  */
 #ifndef PLIMSOLL_SIMULATE_H

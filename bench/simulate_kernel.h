@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stands in for the kernel under bpf/select.h and bpf/report.h: its clock is the simulation's, and its
+ * Stands in for the kernel under bpf/select.h: its clock is the simulation's, and its
  * maps are those of the balancer whose turn it is.
  */
 #ifndef PLIMSOLL_SIMULATE_KERNEL_H
@@ -32,8 +32,8 @@ static inline __u32 bpf_get_prandom_u32(void);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wshadow"
+#include "load_update.h"
 #include "maps.h"
-#include "report.h"
 #include "select.h"
 #pragma GCC diagnostic pop
 

@@ -229,9 +229,7 @@ uint32_t view_choose(struct view *view, uint64_t hash, uint64_t now, uint64_t *a
 
 void view_report(struct view *view, uint32_t server, const struct load_report *report, uint64_t now)
 {
-	current = view;
-	current_ns = now;
-	report_apply(&view->loads[server + 1], report);
+	load_update(&view->loads[server + 1], report, now);
 }
 
 /* The following two as in src/balancer/weights.c. */

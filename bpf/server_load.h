@@ -117,8 +117,7 @@ SERVER_LOAD_INLINE __s64 is_less(__u64 a, __u64 b)
 SERVER_LOAD_INLINE __u64 latency_now_us(const struct metrics *metrics, __u64 now_ns)
 {
 	__u32 now = now_ns >> LATENCY_TIME_SHIFT & LATENCY_TIME_MASK;
-	/* A request that came now would meet it. */
-	__u64 here = latency_level(metrics->in_flight + 1);
+	__u64 here = latency_level(metrics->in_flight);
 	__u64 best = ~0ULL >> 1; /* distance (31 bits) | median (32) */
 	__u32 i;
 

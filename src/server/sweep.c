@@ -169,12 +169,12 @@ static void drop_suspects(struct sweep *sweep)
 
 int sweep_run(struct sweep *sweep)
 {
-	uint64_t start = now_ns();
+	uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), now = now_ns();
 	int err;
 
-	if (start < sweep->not_before_ns || sweep->metrics->in_flight <= 0)
+	if (now < sweep->not_before_ns || sweep->metrics->in_flight <= 0)
 		return 0;
-	err = find_suspects(sweep, start);
+	err = find_suspects(sweep, now);
 	if (err || !sweep->count)
 		return err;
 	err = ask_sockets(sweep, AF_INET);
@@ -183,6 +183,7 @@ int sweep_run(struct sweep *sweep)
 	/* A half told list would make orphans of the rest. */
 	if (!err)
 		drop_suspects(sweep);
-	sweep->not_before_ns = now_ns() + PAUSE_FACTOR * (now_ns() - start);
+	/* Asking, too, is done in our time: the kernel fills its answer as we read. */
+	sweep->not_before_ns = now + PAUSE_FACTOR * (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start);
 	return err == -EINTR ? 0 : err;
 }

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What a server's meter says, beside what the lab's worker knows (lab/truth.h).
 
-    meter.py PINS TRUTH SECONDS [TOLD]   both, averaged, as a line of JSON
-    meter.py PINS                        the meter's count of now
+    meter.py PINS TRUTH SECONDS   both, averaged, as a line of JSON
+    meter.py PINS                 the meter's count of now
 
 PINS is the directory with the server's pinned maps. Both sides are memory that is mapped, read a
-thousand times a second. TOLD: report every that many ms what latency a report would tell.
+thousand times a second.
 """
 import ctypes
 import json
@@ -19,6 +19,8 @@ import time
 BPF_OBJ_GET = 7
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 TRUTH_IN_FLIGHT = 5  # 64-bit words of struct truth
+TRUTH_ANSWERED = 9
+TRUTH_LATENCY_NS = 15
 TRUTH_LAST = 18
 
 
@@ -46,6 +48,7 @@ def truth_read(truth):
 
 def compare(metrics, truth, seconds):
     end = time.monotonic() + seconds
+    first = truth_read(truth)
     counts = [0, 0, 0]
     farthest = 0
     while time.monotonic() < end:
@@ -57,12 +60,15 @@ def compare(metrics, truth, seconds):
             farthest = max(farthest, abs(counted - known))
         time.sleep(0.001)
     samples, counted, known = counts
+    words = truth_read(truth)
     return {
         "samples": samples,
         "meter": counted / max(1, samples),
         "truth": known / max(1, samples),
         "error": (counted - known) / max(1, known),
         "farthest": farthest,
+        "latency_us": (words[TRUTH_LATENCY_NS] - first[TRUTH_LATENCY_NS])
+        / max(1, words[TRUTH_ANSWERED] - first[TRUTH_ANSWERED]) / 1000,
     }
 
 

@@ -22,6 +22,7 @@
 #include "server.skel.h"
 
 #define SECOND 1000000000ULL
+#define METER_BUCKETS (SERVER_METER_ENTRIES / BUCKET_SLOTS)
 
 struct server_world server;
 
@@ -51,7 +52,7 @@ static void settings_put(const struct server_before *before)
 		.server_id = address_bytes(SERVER),
 		.max_share = before->max_share,
 		.mtu = before->mtu ? before->mtu : 1500,
-		.meter_buckets = 1,
+		.meter_buckets = before->large_meter ? METER_BUCKETS : 1,
 		.peer_count = before->no_balancer    ? 0 :
 			      before->other_balancer ? 2 :
 						       1,
@@ -104,7 +105,7 @@ void server_reset(const struct server_before *before)
 	assert_int_equal(map_clear(bpf_map__fd(server.skeleton->maps.server_stats)), 0);
 	map_put(server.skeleton->maps.services, &key, &zero);
 	map_put(server.skeleton->maps.application, &zero, &application);
-	memset(server.bucket, 0, sizeof(*server.bucket));
+	memset(server.bucket, 0, METER_BUCKETS * sizeof(*server.bucket));
 	memset(server.peers, 0, BALANCERS_MAX * sizeof(*server.peers));
 	settings_put(before);
 	metrics_put(before);
@@ -166,8 +167,8 @@ int64_t waiting_slots(void)
 	int64_t count = 0;
 	int i;
 
-	for (i = 0; i < BUCKET_SLOTS; i++)
-		count += meter_waits(server.bucket->slot[i]);
+	for (i = 0; i < SERVER_METER_ENTRIES; i++)
+		count += meter_waits(server.bucket[i / BUCKET_SLOTS].slot[i % BUCKET_SLOTS]);
 	return count;
 }
 
@@ -183,8 +184,10 @@ int server_create(void)
 {
 	int err = network_enter(network);
 
-	server.skeleton = server_bpf__open_and_load();
-	if (err || !server.skeleton)
+	server.skeleton = server_bpf__open();
+	if (err || !server.skeleton ||
+	    bpf_map__set_max_entries(server.skeleton->maps.meter, METER_BUCKETS) ||
+	    server_bpf__load(server.skeleton))
 		return -EINVAL;
 	server.ifindex = if_nametoindex("lan");
 	server.ingress = bpf_program__fd(server.skeleton->progs.server_ingress);

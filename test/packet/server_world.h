@@ -25,6 +25,8 @@
 #define CLIENT "10.1.0.50"
 #define CLIENT_PORT 40000
 
+#define SERVER_METER_ENTRIES 10000
+
 /* Of every packet that frame_build() makes. */
 #define SEQUENCE 0x01020304U
 
@@ -41,6 +43,7 @@ struct server_before {
 	uint16_t mtu; /* 0 = 1500 */
 	bool unchanged; /* the last report said what the next one would */
 	bool no_neighbour; /* the balancer's MAC address is not known */
+	bool large_meter; /* SERVER_METER_ENTRIES instead of one bucket */
 	bool no_balancer; /* none is configured */
 	bool other_balancer; /* a second one, for which a report is due */
 	bool keyed;
@@ -56,7 +59,7 @@ struct server_world {
 	uint32_t ifindex;
 	struct metrics *metrics;
 	struct peer *peers;
-	struct bucket *bucket;
+	struct bucket *bucket; /* the first of the meter's */
 };
 
 extern struct server_world server;
