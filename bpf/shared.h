@@ -258,6 +258,13 @@ struct peer {
 	__u64 report_bytes; /* of the packets that bore them */
 } __attribute__((aligned(64)));
 
+/* The frame over which server_measure() runs: the services whose accept queues are looked at. */
+#define MEASURED_SERVICES_MAX 256 /* they fit into the page that a test run takes */
+struct measured_services {
+	__u8 header[16]; /* of a frame, and of no meaning */
+	struct service_key services[MEASURED_SERVICES_MAX];
+};
+
 /* This server's load, all its services together. server_load.h says what it comes to. */
 struct metrics {
 	__s64 in_flight;

@@ -173,6 +173,8 @@ static int start_group(struct poll_group *group, uint64_t interval_ns)
 
 	if (slices > interval_ns / SLICE_NS_MIN)
 		slices = interval_ns / SLICE_NS_MIN;
+	if (!slices)
+		slices = 1;
 	group->slices = slices;
 	times.it_interval.tv_sec = (time_t)(interval_ns / slices / NS_PER_SECOND);
 	times.it_interval.tv_nsec = (long)(interval_ns / slices % NS_PER_SECOND);

@@ -149,13 +149,10 @@ static void take_answer(struct poll_reports *reports, struct mmsghdr *message, u
 		target->counts.late++;
 }
 
-static void receive_answers(evutil_socket_t fd, short events, void *context)
+/* The first so many, for the next answers. */
+static void prepare_answers(struct poll_reports *reports, int count)
 {
-	struct poll_reports *reports = context;
-	int count;
-
-	(void)events;
-	for (size_t i = 0; i < BATCH; i++) {
+	for (int i = 0; i < count; i++) {
 		struct answer *answer = &reports->answers[i];
 
 		answer->bytes = (struct iovec){&answer->datagram, sizeof(answer->datagram)};
@@ -168,9 +165,18 @@ static void receive_answers(evutil_socket_t fd, short events, void *context)
 			.msg_controllen = sizeof(answer->control),
 		};
 	}
-	count = recvmmsg(fd, reports->messages, BATCH, MSG_DONTWAIT, NULL);
+}
+
+static void receive_answers(evutil_socket_t fd, short events, void *context)
+{
+	struct poll_reports *reports = context;
+	int count = recvmmsg(fd, reports->messages, BATCH, MSG_DONTWAIT, NULL);
+	uint64_t now = now_ns();
+
+	(void)events;
 	for (int i = 0; i < count; i++)
-		take_answer(reports, &reports->messages[i], now_ns());
+		take_answer(reports, &reports->messages[i], now);
+	prepare_answers(reports, count);
 }
 
 /* The first numbers are random, so that they cannot be guessed. */
@@ -204,6 +210,7 @@ int poll_reports_open(struct poller *poller)
 		return -ENOMEM;
 	reports->poller = poller;
 	read_key(reports, poller->dataplane->config);
+	prepare_answers(reports, BATCH);
 	reports->socket = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (reports->socket < 0 ||
 	    setsockopt(reports->socket, IPPROTO_IP, IP_PKTINFO, &yes, sizeof(yes)))

@@ -117,9 +117,10 @@ static bool answer(struct agent *agent, struct mmsghdr *message, const struct lo
 	return true;
 }
 
-static void prepare_exchanges(struct agent *agent)
+/* The first so many, for the next requests. */
+static void prepare_exchanges(struct agent *agent, int count)
 {
-	for (size_t i = 0; i < BATCH; i++) {
+	for (int i = 0; i < count; i++) {
 		struct exchange *exchange = &agent->exchanges[i];
 
 		exchange->bytes = (struct iovec){&exchange->datagram, sizeof(exchange->datagram)};
@@ -139,10 +140,9 @@ static void answer_requests(evutil_socket_t fd, short events, void *context)
 	struct agent *agent = context;
 	struct load_report measured;
 	unsigned int answers = 0;
-	int count;
+	int count, sent;
 
 	(void)events;
-	prepare_exchanges(agent);
 	count = recvmmsg(fd, agent->messages, BATCH, MSG_DONTWAIT, NULL);
 	if (count <= 0)
 		return;
@@ -151,10 +151,11 @@ static void answer_requests(evutil_socket_t fd, short events, void *context)
 		if (answer(agent, &agent->messages[i], &measured))
 			agent->messages[answers++] = agent->messages[i];
 	/* An answer that cannot leave is as good as lost on the way. */
-	for (unsigned int sent = 0; sent < answers; sent++) {
-		count = sendmmsg(fd, agent->messages + sent, answers - sent, MSG_DONTWAIT);
-		sent += count > 0 ? (unsigned int)count - 1 : 0;
+	for (unsigned int i = 0; i < answers; i++) {
+		sent = sendmmsg(fd, agent->messages + i, answers - i, MSG_DONTWAIT);
+		i += sent > 0 ? (unsigned int)sent - 1 : 0;
 	}
+	prepare_exchanges(agent, count);
 }
 
 static void measure(evutil_socket_t fd, short events, void *context)
@@ -231,6 +232,7 @@ int agent_open(struct event_base *base, const struct server_dataplane *dataplane
 	(*agent)->socket = -1;
 	/* As the peers' begin: in ms of the wall clock, so that a restart never looks old. */
 	(*agent)->sequence = (uint32_t)(clock_ns(CLOCK_REALTIME) / 1000000);
+	prepare_exchanges(*agent, BATCH);
 	err = open_sockets(*agent, base);
 	if (!err)
 		err = add_events(*agent, base);

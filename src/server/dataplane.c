@@ -143,6 +143,10 @@ static int write_services(struct server_dataplane *dataplane)
 		};
 		if (bpf_map_update_elem(map, &key, &nothing, BPF_ANY))
 			return -errno;
+		if (i >= MEASURED_SERVICES_MAX)
+			continue;
+		dataplane->measured.services[i] = key;
+		dataplane->measured_size = offsetof(struct measured_services, services[i + 1]);
 	}
 	return 0;
 }
@@ -260,10 +264,8 @@ void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 
 int server_dataplane_measure(const struct server_dataplane *dataplane)
 {
-	/* A test run wants a frame; this one is looked at by nobody. */
-	static const uint8_t frame[64];
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
-		    .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &dataplane->measured,
+		    .data_size_in = dataplane->measured_size, .repeat = 1);
 
 	if (!dataplane->bpf)
 		return -ENODEV;

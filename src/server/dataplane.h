@@ -21,6 +21,8 @@ struct server_dataplane {
 	struct server_bpf *bpf;
 	int ifindex;
 	struct server_settings settings; /* as the kernel has them */
+	struct measured_services measured;
+	uint32_t measured_size; /* bytes of it in use */
 	struct metrics *metrics; /* this host's load, as the kernel writes it */
 	struct application *application;
 	struct bucket *meter;

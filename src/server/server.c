@@ -34,7 +34,12 @@ static void tell_ready(struct server_daemon *server)
 {
 	const struct config *config = server->daemon.config;
 
-	if (!config->balancer_count)
+	if (!config->report.in_band)
+		daemon_ready(&server->daemon,
+			     "%zu service%s metered on %s, reports to those who ask",
+			     config->service_count, config->service_count == 1 ? "" : "s",
+			     config->interfaces[0]);
+	else if (!config->balancer_count)
 		daemon_ready(&server->daemon,
 			     "%zu service%s metered on %s, no balancer to report to",
 			     config->service_count, config->service_count == 1 ? "" : "s",

@@ -63,7 +63,7 @@ under_load() {
 	local machine
 
 	for machine in "$@"; do
-		[ "$(backend "$machine" .in_flight)" -gt 4 ] || return
+		[ "$(backend "$machine" .in_flight)" -gt 0 ] || return
 	done
 }
 

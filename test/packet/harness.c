@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <net/if.h>
 #include <sched.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

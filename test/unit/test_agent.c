@@ -209,7 +209,7 @@ static void in_flight_is_kept_in_bounds(void **state)
 static void a_stranger_is_told_the_load_but_no_count(void **state)
 {
 	struct fixture *f = *state;
-	struct load_report report;
+	struct load_report report = {0};
 	struct load_poll poll;
 	uint32_t sequence;
 	int fd;
