@@ -156,7 +156,7 @@ test: ## install what is missing, build, pass all tests
 	@test/run
 
 .PHONY: tests
-tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS) $(BUILD)/test/verify
+tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS) $(BUILD)/test/verify $(LAB_PROGRAMS)
 
 .PHONY: test-asan
 test-asan: ## the unit and packet tests and fuzz seeds with the sanitizers
