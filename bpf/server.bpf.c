@@ -235,16 +235,16 @@ int server_measure(struct __sk_buff *skb)
 SEC("tp_btf/sched_switch")
 int BPF_PROG(server_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
+	__u64 now = bpf_ktime_get_ns();
 	struct server_settings *set;
 	struct metrics *load;
 	__u32 zero = 0;
 
-	cpu_switch(next->pid == 0);
+	cpu_switch(next->pid == 0, now);
 	set = bpf_map_lookup_elem(&settings, &zero);
 	load = bpf_map_lookup_elem(&metrics, &zero);
 	if (set && load)
-		utilisation_update(load, set->cpu_count, UTILISATION_IDLE_WINDOW_NS,
-				   bpf_ktime_get_ns());
+		utilisation_update(load, set->cpu_count, UTILISATION_IDLE_WINDOW_NS, now);
 	return 0;
 }
 

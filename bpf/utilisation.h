@@ -15,9 +15,8 @@
 #define UTILISATION_IDLE_WINDOW_NS 200000000ULL
 #define CPUS_MAX 512
 
-static __always_inline void cpu_switch(int to_idle)
+static __always_inline void cpu_switch(int to_idle, __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
 	struct cpu_time *cpu;
 	__u32 zero = 0;
 

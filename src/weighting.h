@@ -15,9 +15,12 @@
 #include <stddef.h>
 
 /* How much of the difference, as a logarithm, one step takes back. */
-#define WEIGHTING_GAIN 0.5
-/* No step is larger than this factor, or its inverse. */
-#define WEIGHTING_STEP_MAX 1.5
+#define WEIGHTING_GAIN 0.4
+/*
+ * No step is larger than this factor, or its inverse: what lasts a second or two is the fast loop's to
+ * meet, and must not be remembered for long.
+ */
+#define WEIGHTING_STEP_MAX 1.3
 /* How far a weight may go from what is configured. */
 #define WEIGHTING_FACTOR_MAX 8.0
 /* Differences below this are left alone, however sure they are. */
