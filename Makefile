@@ -21,7 +21,8 @@ LIBRARY_CFLAGS = $(shell pkg-config --cflags $(LIBRARIES))
 LIBRARY_LIBS = $(shell pkg-config --libs $(LIBRARIES)) -lm
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
-# What bpftool writes is not ours to warn of.
+# What bpftool writes is not ours to warn of. So it counts as a system header, and dependencies are
+# written with -MD, which includes those: a changed BPF program must reach the binary.
 INCLUDES := -Iwire -Ibpf -Isrc -isystem $(BUILD)/bpf
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(INCLUDES) -D_GNU_SOURCE -DPLIMSOLL_VERSION='"$(VERSION)"' \
@@ -75,11 +76,11 @@ $(BUILD)/flags: can-build
 
 $(BUILD)/src/%.o: src/%.c $(BUILD)/flags | $(SKELETONS)
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MD -MP -MF $(@:.o=.d) -c -o $@ $<
 
 # The skeleton carries the object without its line table, which only the linker of BPF objects drops.
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
@@ -90,16 +91,16 @@ $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 
 $(BUILD)/test/unit/%: test/unit/%.c $(TESTABLE)
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(TESTABLE) \
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -MD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(TESTABLE) \
 		$(LIBRARY_LIBS) -lcmocka
 
 $(BUILD)/test/packet/%.o: test/packet/%.c $(BUILD)/flags | $(SKELETONS)
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
 
 $(BUILD)/test/packet/%: test/packet/%.c $(PACKET_COMMON) $(TESTABLE)
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(PACKET_COMMON) \
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -MD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(PACKET_COMMON) \
 		$(TESTABLE) $(LIBRARY_LIBS) -lcmocka
 
 $(BUILD)/test/verify: test/verify.c $(BUILD)/flags
@@ -108,7 +109,7 @@ $(BUILD)/test/verify: test/verify.c $(BUILD)/flags
 
 $(BUILD)/test/fuzz/%: test/fuzz/%.c $(TESTABLE)
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) $(FUZZ_MAIN) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) $(FUZZ_MAIN) -MD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(TESTABLE) $(LIBRARY_LIBS)
 
 # The servers and the clients of the lab's measurements.

@@ -83,7 +83,7 @@ class Contender:
 LEARNING = 8.0
 BALANCER = '10.1.0.2'
 REPORTING = {'balancers': f'[{BALANCER}]'}
-ANSWERING = {'report': '{in_band: no}', 'agent_listen': '0.0.0.0:9571'}
+ANSWERING = {'balancers': f'[{BALANCER}]', 'report': '{in_band: no}', 'agent_listen': '0.0.0.0:9571'}
 
 
 def static(name, policy, about):
