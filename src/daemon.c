@@ -2,7 +2,6 @@
 #include "daemon.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,55 +16,16 @@
 #define EXIT_USAGE 2
 #define NEIGHBOUR_REFRESH_MS 1000
 
-struct arguments {
-	const char *config;
-	const char *instance;
+enum { CONFIG, INSTANCE, VERBOSE };
+
+const struct option_row daemon_options[] = {
+	[CONFIG] = {"--config", "FILE", "the configuration file, as balancer.yaml or server.yaml",
+		    COMPLETE_FILE, true},
+	[INSTANCE] = {"--instance", "NAME", "where several run on one kernel: which one this is",
+		      COMPLETE_INSTANCE, false},
+	[VERBOSE] = {"--verbose", NULL, "log every step", COMPLETE_NOTHING, false},
+	{0},
 };
-
-static int read_arguments(struct arguments *arguments, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"instance", required_argument, NULL, 'i'},
-		{"verbose", no_argument, NULL, 'v'},
-		{NULL, 0, NULL, 0},
-	};
-	int option;
-
-	optind = 1;
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":c:i:v", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			arguments->config = optarg;
-			break;
-		case 'i':
-			arguments->instance = optarg;
-			break;
-		case 'v':
-			log_verbose();
-			break;
-		case ':':
-			log_error("%s needs a value", argv[optind - 1]);
-			return -EINVAL;
-		default:
-			log_error(
-				"unknown option \"%s\"; known are --config FILE, --instance NAME and "
-				"--verbose",
-				argv[optind - 1]);
-			return -EINVAL;
-		}
-	}
-	if (optind < argc) {
-		log_error("unexpected argument \"%s\"", argv[optind]);
-		return -EINVAL;
-	}
-	if (!arguments->config) {
-		log_error("--config FILE is missing; it names the configuration file");
-		return -EINVAL;
-	}
-	return 0;
-}
 
 /* A data path that goes on from a predecessor must survive our failure to follow it. */
 static bool has_predecessor(const struct runtime *runtime)
@@ -115,17 +75,19 @@ static int open_loop(struct daemon *daemon)
 
 int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **argv)
 {
-	struct arguments arguments = {.instance = argv[0]};
+	const char *values[OPTIONS_MAX];
 	int err;
 
 	memset(daemon, 0, sizeof(*daemon));
 	daemon->verb = argv[0];
 	daemon->runtime.lock = -1;
-	if (read_arguments(&arguments, argc, argv))
+	if (options_parse(daemon_options, argc, argv, values))
 		return EXIT_USAGE;
-	if (config_load(arguments.config, role, &daemon->config, stderr))
+	if (values[VERBOSE])
+		log_verbose();
+	if (config_load(values[CONFIG], role, &daemon->config, stderr))
 		return EXIT_FAILURE;
-	err = runtime_open(&daemon->runtime, arguments.instance);
+	err = runtime_open(&daemon->runtime, values[INSTANCE] ? values[INSTANCE] : argv[0]);
 	if (err) {
 		config_free(daemon->config);
 		return EXIT_FAILURE;

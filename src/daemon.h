@@ -13,7 +13,10 @@
 #include "config.h"
 #include "host.h"
 #include "neighbour.h"
+#include "options.h"
 #include "runtime.h"
+
+extern const struct option_row daemon_options[];
 
 struct daemon {
 	const char *verb;

@@ -6,42 +6,23 @@
 
 #include "balancer/balancer.h"
 #include "cli/commands.h"
+#include "daemon.h"
 #include "log.h"
+#include "options.h"
 #include "server/server.h"
 #include "similar.h"
 
 #define EXIT_USAGE 2
 #define MISTYPED_MAX 2 /* letters by which a word may differ from the verb meant */
 
-struct verb {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-	const char *arguments;
-	const char *options; /* a line each */
-};
-
-#define INSTANCE_OF_DAEMON "  --instance NAME  where several run on one kernel: which one this is\n"
-#define CONFIG_OF(role) "  --config FILE    the configuration, as in " role ".yaml\n"
-
 static const struct verb verbs[] = {
-	{"balancer", balancer_command, "run the balancer in the foreground",
-	 "--config FILE [--instance NAME]", CONFIG_OF("balancer") INSTANCE_OF_DAEMON},
-	{"server", server_command, "run the agent of a server in the foreground",
-	 "--config FILE [--instance NAME]", CONFIG_OF("server") INSTANCE_OF_DAEMON},
+	{"balancer", balancer_command, "run the balancer in the foreground", daemon_options},
+	{"server", server_command, "run the agent of a server in the foreground", daemon_options},
 	{"show", show_command, "show services, backends, their load and what became of packets",
-	 "[--instance NAME] [--json]",
-	 "  --instance NAME  whose; not needed where only one runs\n"
-	 "  --json           everything, for machines; errors too\n"},
-	{"load", load_command, "tell how loaded an application is, on its server",
-	 "SERVICE VALUE [--for TIME] [--instance NAME]",
-	 "  SERVICE          by its name or its address, as in server.yaml\n"
-	 "  VALUE            from 0 to 1; reports bear it in place of the CPU's utilisation\n"
-	 "  --for TIME       how long that holds unless it is said again; 5s if absent\n"
-	 "  --instance NAME  which server, where several run on one kernel\n"},
+	 show_options},
+	{"load", load_command, "tell how loaded an application is, on its server", load_options},
 	{"check-config", check_config_command, "tell every mistake in a configuration file",
-	 "FILE | --explain [balancer|server]",
-	 "  --explain        what may stand in a configuration file\n"},
+	 check_config_options},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -55,13 +36,6 @@ static void print_help(void)
 	for (i = 0; i < VERB_COUNT; i++)
 		printf("  %-14s %s\n", verbs[i].name, verbs[i].help);
 	printf("\n\"plimsoll VERB --help\" tells its arguments, \"plimsoll --version\" the version.\n");
-}
-
-static void print_verb_help(const struct verb *verb)
-{
-	printf("usage: plimsoll %s %s\n\n%s\n", verb->name, verb->arguments, verb->help);
-	if (*verb->options)
-		printf("\n%s", verb->options);
 }
 
 static bool asks_for_help(int argc, char **argv)
@@ -119,7 +93,7 @@ static int run_verb(int argc, char **argv)
 	if (!verb)
 		return refuse_word(argv[0]);
 	if (asks_for_help(argc, argv)) {
-		print_verb_help(verb);
+		verb_print_help(stdout, verb);
 		return 0;
 	}
 	log_name(verb->name);

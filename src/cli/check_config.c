@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "config.h"
+#include "log.h"
 
 #define EXIT_USAGE 2
 
@@ -14,13 +15,17 @@ static const char *const role_names[] = {
 	[CONFIG_SERVER] = "server",
 };
 
-static int usage(void)
-{
-	fputs("usage: plimsoll check-config FILE\n"
-	      "       plimsoll check-config --explain [balancer|server]\n",
-	      stderr);
-	return EXIT_USAGE;
-}
+enum { EXPLAIN, FILE_TO_CHECK };
+
+const struct option_row check_config_options[] = {
+	[EXPLAIN] = {"--explain", NULL, "tell what may stand in a configuration file",
+		     COMPLETE_NOTHING, false},
+	[FILE_TO_CHECK] =
+		{"FILE", "balancer|server",
+		 "the file to check; with --explain: balancer or server, for its keys alone",
+		 COMPLETE_FILE, false},
+	{0},
+};
 
 static void explain(enum config_role role)
 {
@@ -28,20 +33,23 @@ static void explain(enum config_role role)
 	config_explain(role, stdout);
 }
 
-static int explain_command(int argc, char **argv)
+/* role: NULL for both. */
+static int explain_roles(const char *role)
 {
-	if (argc == 0) {
-		explain(CONFIG_BALANCER);
-		putchar('\n');
-		explain(CONFIG_SERVER);
-	} else if (argc == 1 && !strcmp(argv[0], "balancer")) {
-		explain(CONFIG_BALANCER);
-	} else if (argc == 1 && !strcmp(argv[0], "server")) {
-		explain(CONFIG_SERVER);
-	} else {
-		return usage();
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(role_names) / sizeof(role_names[0]); i++) {
+		if (role && strcmp(role, role_names[i]))
+			continue;
+		if (found)
+			putchar('\n');
+		explain((enum config_role)i);
+		found = true;
 	}
-	return EXIT_SUCCESS;
+	if (found)
+		return EXIT_SUCCESS;
+	log_error("there is no role \"%s\" to explain; balancer and server are", role);
+	return EXIT_USAGE;
 }
 
 static const char *plural(size_t count)
@@ -78,9 +86,14 @@ static int check_file(const char *path)
 
 int check_config_command(int argc, char **argv)
 {
-	if (argc >= 2 && !strcmp(argv[1], "--explain"))
-		return explain_command(argc - 2, argv + 2);
-	if (argc != 2 || argv[1][0] == '-')
-		return usage();
-	return check_file(argv[1]);
+	const char *values[OPTIONS_MAX];
+
+	if (options_parse(check_config_options, argc, argv, values))
+		return EXIT_USAGE;
+	if (values[EXPLAIN])
+		return explain_roles(values[FILE_TO_CHECK]);
+	if (values[FILE_TO_CHECK])
+		return check_file(values[FILE_TO_CHECK]);
+	log_error("say which file: plimsoll check-config balancer.yaml; or --explain");
+	return EXIT_USAGE;
 }

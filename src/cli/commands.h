@@ -3,6 +3,12 @@
 #ifndef PLIMSOLL_COMMANDS_H
 #define PLIMSOLL_COMMANDS_H
 
+#include "options.h"
+
+extern const struct option_row show_options[];
+extern const struct option_row load_options[];
+extern const struct option_row check_config_options[];
+
 int show_command(int argc, char **argv);
 int load_command(int argc, char **argv);
 int check_config_command(int argc, char **argv);

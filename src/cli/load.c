@@ -6,7 +6,6 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,20 @@
 #define EXIT_USAGE 2
 #define SECOND 1000000000ULL
 #define HOLDS_NS (5 * SECOND)
+
+enum { SERVICE, VALUE, FOR, INSTANCE };
+
+const struct option_row load_options[] = {
+	[SERVICE] = {"SERVICE", NULL, "by its name or its address, as in server.yaml",
+		     COMPLETE_SERVICE, true},
+	[VALUE] = {"VALUE", NULL, "from 0 to 1; reports bear it in place of the CPU's utilisation",
+		   COMPLETE_NOTHING, true},
+	[FOR] = {"--for", "TIME", "how long that holds unless it is said again; 5s if absent",
+		 COMPLETE_NOTHING, false},
+	[INSTANCE] = {"--instance", "NAME", "which server, where several run on one kernel",
+		      COMPLETE_INSTANCE, false},
+	{0},
+};
 
 struct request {
 	const char *instance;
@@ -63,31 +76,18 @@ static int parse_time(const char *text, uint64_t *time_ns)
 	return 0;
 }
 
-static int parse_options(int argc, char **argv, struct request *request)
+static int parse_request(int argc, char **argv, struct request *request)
 {
-	static const struct option known[] = {
-		{"instance", required_argument, NULL, 'i'},
-		{"for", required_argument, NULL, 'f'},
-		{NULL, 0, NULL, 0},
-	};
-	int letter;
+	const char *values[OPTIONS_MAX];
 
-	request->holds_ns = HOLDS_NS;
-	while ((letter = getopt_long(argc, argv, ":", known, NULL)) != -1) {
-		if (letter == 'i')
-			request->instance = optarg;
-		else if (letter != 'f')
-			return refuse(argv[optind - 1],
-				      letter == ':' ? "option without a value" : "option");
-		else if (parse_time(optarg, &request->holds_ns))
-			return EXIT_USAGE;
-	}
-	if (argc - optind != 2) {
-		log_error("say which service and how loaded it is: plimsoll load web 0.7");
+	if (options_parse(load_options, argc, argv, values))
 		return EXIT_USAGE;
-	}
-	request->service = argv[optind];
-	return parse_value(argv[optind + 1], &request->value);
+	request->instance = values[INSTANCE];
+	request->service = values[SERVICE];
+	request->holds_ns = HOLDS_NS;
+	if (values[FOR] && parse_time(values[FOR], &request->holds_ns))
+		return EXIT_USAGE;
+	return parse_value(values[VALUE], &request->value);
 }
 
 static void tell_services(const char *wanted, const json_t *services)
@@ -179,7 +179,7 @@ int load_command(int argc, char **argv)
 	json_t *status = NULL;
 	int err;
 
-	err = parse_options(argc, argv, &request);
+	err = parse_request(argc, argv, &request);
 	if (err)
 		return err;
 	err = runtime_find(request.instance, instance, sizeof(instance));

@@ -2,7 +2,6 @@
 /* `plimsoll show`: what a daemon tells, for people or for machines. */
 #include "cli/show.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,44 +14,14 @@
 #define EXIT_USAGE 2
 #define NUMBER_DIGITS 9 /* as many as the daemon sends */
 
-struct options {
-	const char *instance;
-	bool json;
+enum { INSTANCE, JSON };
+
+const struct option_row show_options[] = {
+	[INSTANCE] = {"--instance", "NAME", "whose; not needed where only one runs",
+		      COMPLETE_INSTANCE, false},
+	[JSON] = {"--json", NULL, "everything, for machines; errors too", COMPLETE_NOTHING, false},
+	{0},
 };
-
-static int parse_options(int argc, char **argv, struct options *options)
-{
-	static const struct option known[] = {
-		{"instance", required_argument, NULL, 'i'},
-		{"json", no_argument, NULL, 'j'},
-		{NULL, 0, NULL, 0},
-	};
-	int letter;
-
-	while ((letter = getopt_long(argc, argv, ":", known, NULL)) != -1) {
-		switch (letter) {
-		case 'i':
-			options->instance = optarg;
-			break;
-		case 'j':
-			options->json = true;
-			break;
-		case ':':
-			log_error("%s needs a value; see \"plimsoll show --help\"",
-				  argv[optind - 1]);
-			return EXIT_USAGE;
-		default:
-			log_error("unknown option %s; see \"plimsoll show --help\"",
-				  argv[optind - 1]);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		log_error("unexpected \"%s\"; see \"plimsoll show --help\"", argv[optind]);
-		return EXIT_USAGE;
-	}
-	return 0;
-}
 
 static bool wants_colour(void)
 {
@@ -77,17 +46,17 @@ static json_t *no_instance(const char *given)
 }
 
 /* Returns the exit status. */
-static int show(const struct options *options)
+static int show(const char *wanted, bool json)
 {
 	char instance[sizeof(((struct runtime *)NULL)->name)];
 	json_t *answer = NULL;
 	int err, found;
 
-	found = runtime_find(options->instance, instance, sizeof(instance));
+	found = runtime_find(wanted, instance, sizeof(instance));
 	if (found)
-		answer = no_instance(options->instance);
+		answer = no_instance(wanted);
 	err = found ? found : client_get(instance, "/api/v1/status", &answer);
-	if (options->json)
+	if (json)
 		print_json(answer);
 	else if (!err)
 		show_render(stdout, answer, wants_colour());
@@ -99,13 +68,12 @@ static int show(const struct options *options)
 
 int show_command(int argc, char **argv)
 {
-	struct options options = {0};
+	const char *values[OPTIONS_MAX];
 	int status;
 
-	status = parse_options(argc, argv, &options);
-	if (status)
-		return status;
-	status = show(&options);
+	if (options_parse(show_options, argc, argv, values))
+		return EXIT_USAGE;
+	status = show(values[INSTANCE], values[JSON]);
 	if (fflush(stdout) || ferror(stdout)) {
 		log_error("cannot write the answer: %m");
 		return EXIT_FAILURE;

@@ -397,7 +397,7 @@ tell() {
 @test "what cannot be told is refused in words" {
 	lab start all
 	run -2 tell
-	says 'plimsoll load web 0.7'
+	says 'SERVICE is missing'
 	run -2 tell "$LAB_VIP:80" 1.1
 	says '"1.1" is no load'
 	run -2 tell "$LAB_VIP:80" nan
