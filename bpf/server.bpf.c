@@ -21,10 +21,6 @@
 
 #define PACKET_HOST 0 /* linux/if_packet.h: addressed to this machine */
 
-struct task_struct {
-	int pid;
-} __attribute__((preserve_access_index));
-
 static __always_inline int service_exists(__be32 address, __be16 port)
 {
 	struct service_key key = {
@@ -118,14 +114,14 @@ static __always_inline struct peer *peer_due(const struct server_settings *set,
 
 /* What becomes of the report that this packet might bear. */
 static __always_inline enum skip report(struct __sk_buff *skb, const struct packet *packet,
-					const struct server_settings *set, struct metrics *load,
+					struct server_settings *set, struct metrics *load,
 					struct server_stats *stats, enum response response)
 {
 	__u64 now = bpf_ktime_get_ns();
 	struct peer *peer;
 	enum skip skip;
 
-	utilisation_update(load, set->cpu_count, UTILISATION_WINDOW_NS, now);
+	utilisation_update(load, set, UTILISATION_WINDOW_NS, now);
 	peer = peer_due(set, stats, in_flight_told(load, now), now, &skip);
 	if (!peer)
 		return skip;
@@ -225,13 +221,13 @@ int server_measure(struct __sk_buff *skb)
 	load = bpf_map_lookup_elem(&metrics, &zero);
 	if (!set || !load)
 		return TC_ACT_UNSPEC;
-	utilisation_update(load, set->cpu_count, UTILISATION_WINDOW_NS, bpf_ktime_get_ns());
+	utilisation_update(load, set, UTILISATION_WINDOW_NS, bpf_ktime_get_ns());
 	bpf_loop(MEASURED_SERVICES_MAX, measure_queue, &measuring, 0);
 	load->accept_queue = measuring.fullest;
 	return TC_ACT_UNSPEC;
 }
 
-/* Also brings the utilisation up to date on a host that has nothing to answer. */
+/* Attached only where the kernel's own books of idle time are not to be found. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(server_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
@@ -244,7 +240,7 @@ int BPF_PROG(server_switch, bool preempt, struct task_struct *prev, struct task_
 	set = bpf_map_lookup_elem(&settings, &zero);
 	load = bpf_map_lookup_elem(&metrics, &zero);
 	if (set && load)
-		utilisation_update(load, set->cpu_count, UTILISATION_IDLE_WINDOW_NS, now);
+		utilisation_update(load, set, UTILISATION_IDLE_WINDOW_NS, now);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "log.h"
 #include "server.skel.h"
+#include "server/idle_books.h"
 
 /*
  * No detour to a balancer from which nothing has come for so long: a dead one must cost
@@ -86,10 +87,19 @@ static uint32_t bucket_count(const struct config *config)
 	return (config->meter_entries + BUCKET_SLOTS - 1) / BUCKET_SLOTS;
 }
 
+static int put_settings(const struct server_dataplane *dataplane)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.settings), &zero,
+				   &dataplane->settings, BPF_ANY) ?
+		       -errno :
+		       0;
+}
+
 static int write_settings(struct server_dataplane *dataplane)
 {
 	const struct config *config = dataplane->config;
-	int map = bpf_map__fd(dataplane->bpf->maps.settings);
 	struct server_settings settings = {
 		.min_interval_ns = config->report.min_interval_ns,
 		.max_interval_ns = config->report.max_interval_ns,
@@ -103,7 +113,6 @@ static int write_settings(struct server_dataplane *dataplane)
 		.only_polled = !config->report.in_band,
 	};
 	struct link_info link;
-	uint32_t zero = 0;
 	int err;
 
 	err = link_get(config->interfaces[0], &link);
@@ -122,7 +131,26 @@ static int write_settings(struct server_dataplane *dataplane)
 	if (err)
 		return err;
 	dataplane->settings = settings;
-	return bpf_map_update_elem(map, &zero, &settings, BPF_ANY) ? -errno : 0;
+	return put_settings(dataplane);
+}
+
+/* Utilisation by the kernel's own books, if a try finds them; otherwise by ours, which cost time. */
+static int choose_books(struct server_dataplane *dataplane)
+{
+	int err;
+
+	dataplane->settings.idle_distance = idle_books_distance();
+	dataplane->metrics->busy_ns = 0;
+	dataplane->metrics->utilisation_ns = 0;
+	err = put_settings(dataplane);
+	if (!err)
+		err = server_dataplane_measure(dataplane);
+	if (err || dataplane->metrics->busy_ns)
+		return err;
+	log_notice("this kernel keeps no books of idle time, or not where they are looked for: "
+		   "every switch of tasks is watched instead");
+	dataplane->settings.idle_distance = 0;
+	return put_settings(dataplane);
 }
 
 static int write_services(struct server_dataplane *dataplane)
@@ -223,13 +251,14 @@ int server_dataplane_load(struct server_dataplane *dataplane, const struct confi
 		err = write_services(dataplane);
 	if (!err)
 		err = write_settings(dataplane);
+	if (!err)
+		err = choose_books(dataplane);
 	return err;
 }
 
-int server_dataplane_attach(struct server_dataplane *dataplane)
+static int attach_tracers(const struct server_dataplane *dataplane)
 {
-	const char *interface = dataplane->config->interfaces[0];
-	struct server_bpf *bpf = dataplane->bpf;
+	const struct server_bpf *bpf = dataplane->bpf;
 	int err;
 
 	err = attach_tracing(dataplane->runtime, bpf->progs.server_switch, "sched-switch");
@@ -238,6 +267,17 @@ int server_dataplane_attach(struct server_dataplane *dataplane)
 				     "softirq-entry");
 	if (!err)
 		err = attach_tracing(dataplane->runtime, bpf->progs.server_resume, "softirq-exit");
+	return err;
+}
+
+int server_dataplane_attach(struct server_dataplane *dataplane)
+{
+	const char *interface = dataplane->config->interfaces[0];
+	struct server_bpf *bpf = dataplane->bpf;
+	int err = 0;
+
+	if (!dataplane->settings.idle_distance)
+		err = attach_tracers(dataplane);
 	/* Egress first: an answer to what was not metered is nothing, a request never answered is. */
 	if (!err)
 		err = attach_tc(dataplane->runtime, bpf->progs.server_egress, interface,

@@ -126,10 +126,13 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 static void sweep_due(evutil_socket_t fd, short events, void *context)
 {
 	struct server_daemon *server = context;
-	int err = sweep_run(&server->dataplane.sweep);
+	int err;
 
 	(void)fd;
 	(void)events;
+	/* A host that has nothing to answer sends no reports: what is told of it is to be current. */
+	server_dataplane_measure(&server->dataplane);
+	err = sweep_run(&server->dataplane.sweep);
 	if (!err)
 		return;
 	log_warning("the host's sockets cannot be asked: %s; requests whose connection vanishes "

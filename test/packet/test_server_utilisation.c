@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Both ways to know what the CPUs were busy, side by side: the kernel's own books, and every switch of
+ * tasks watched, as is done where those are not to be found. Both must agree with each other and
+ * with /proc/stat.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "clock.h"
+#include "server.skel.h"
+#include "server/idle_books.h"
+#include "server_world.h"
+
+#define MEASURED_NS 600000000ULL
+/* Of all CPUs' time: three points; watching has its own ideas of where an interrupt begins. */
+#define TOLERATED 0.03
+#define TOLERATED_TRACED 0.06
+
+struct reading {
+	uint64_t time_ns, books_ns, traced_ns;
+	double stat_busy, stat_all;
+};
+
+/* Busy time of all CPUs since whenever. */
+static uint64_t busy_ns(int64_t idle_distance)
+{
+	struct server_settings settings = {
+		.cpu_count = (uint32_t)libbpf_num_possible_cpus(),
+		.idle_distance = idle_distance,
+	};
+	char frame[64] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(server.skeleton->maps.settings), &zero,
+					     &settings, BPF_ANY),
+			 0);
+	server.metrics->utilisation_ns = 0;
+	server.metrics->busy_ns = 0;
+	assert_int_equal(bpf_prog_test_run_opts(
+				 bpf_program__fd(server.skeleton->progs.server_measure), &run),
+			 0);
+	return server.metrics->busy_ns;
+}
+
+static void stat_read(struct reading *reading)
+{
+	unsigned long long fields[8];
+	FILE *file = fopen("/proc/stat", "r");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &fields[0],
+				&fields[1], &fields[2], &fields[3], &fields[4], &fields[5],
+				&fields[6], &fields[7]),
+			 8);
+	fclose(file);
+	reading->stat_all = 0;
+	for (int i = 0; i < 8; i++)
+		reading->stat_all += (double)fields[i];
+	reading->stat_busy = reading->stat_all - (double)fields[3] - (double)fields[4];
+}
+
+static struct reading read_all(void)
+{
+	struct reading reading = {.time_ns = now_ns(), .traced_ns = busy_ns(0)};
+
+	reading.books_ns = busy_ns(idle_books_distance());
+	stat_read(&reading);
+	return reading;
+}
+
+/* Half of the time of one CPU, in pieces. */
+static void work(void)
+{
+	uint64_t end = now_ns() + MEASURED_NS;
+
+	while (now_ns() < end) {
+		uint64_t pause = now_ns() + 3000000;
+
+		while (now_ns() < pause)
+			;
+		usleep(3000);
+	}
+}
+
+static void both_ways_agree(void **state)
+{
+	struct bpf_link *links[] = {
+		bpf_program__attach(server.skeleton->progs.server_switch),
+		bpf_program__attach(server.skeleton->progs.server_interrupt),
+		bpf_program__attach(server.skeleton->progs.server_resume),
+	};
+	struct reading before, after;
+	double all, books, traced, stat;
+
+	(void)state;
+	if (!idle_books_distance() || !busy_ns(idle_books_distance()))
+		skip();
+	usleep(50000); /* a switch on each CPU, from which on it is booked */
+	before = read_all();
+	work();
+	after = read_all();
+	all = (double)(after.time_ns - before.time_ns) * (double)sysconf(_SC_NPROCESSORS_ONLN);
+	books = (double)(after.books_ns - before.books_ns) / all;
+	traced = (double)(after.traced_ns - before.traced_ns) / all;
+	stat = (after.stat_busy - before.stat_busy) / (after.stat_all - before.stat_all);
+	print_message("busy by the kernel's books %.3f, traced %.3f, /proc/stat %.3f\n", books,
+		      traced, stat);
+	assert_true(books > 0.01 && books < 1.001);
+	assert_true(books - stat < TOLERATED && stat - books < TOLERATED);
+	assert_true(books - traced < TOLERATED_TRACED && traced - books < TOLERATED_TRACED);
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
+		bpf_link__destroy(links[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(both_ways_agree)};
+	int failed;
+
+	harness_require_root();
+	if (server_create())
+		return EXIT_FAILURE;
+	failed = cmocka_run_group_tests_name("server: utilisation", tests, NULL, NULL);
+	server_destroy();
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
