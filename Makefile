@@ -33,7 +33,9 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-para
 BPF_PROGRAMS := balancer server
 SKELETONS := $(BPF_PROGRAMS:%=$(BUILD)/bpf/%.skel.h)
 SOURCES := $(wildcard src/*.c src/*/*.c)
-OBJECTS := $(SOURCES:src/%.c=$(BUILD)/src/%.o)
+OBJECTS := $(SOURCES:src/%.c=$(BUILD)/src/%.o) $(BUILD)/web/files.o
+# The status page: its own files, and those of Debian's that it stands on.
+WEB_FILES := $(wildcard src/web/*)
 # What tests link against: everything but main().
 TESTABLE := $(filter-out $(BUILD)/src/main.o,$(OBJECTS))
 
@@ -71,12 +73,19 @@ can-build:
 
 # Written anew only when it changes, and then everything is built anew.
 $(BUILD)/flags: can-build
-	$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(CLANG) $(BPF_CFLAGS) / $(LDFLAGS) $(FUZZ_MAIN))
+	$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(CLANG) $(BPF_CFLAGS) / $(LDFLAGS) $(FUZZ_MAIN) / $(WEB_FILES))
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/src/%.o: src/%.c $(BUILD)/flags | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
+
+$(BUILD)/web/files.c: $(WEB_FILES) src/http/embed $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,EMBED,$@)src/http/embed $(WEB_FILES) >$@
+
+$(BUILD)/web/files.o: $(BUILD)/web/files.c $(WEB_FILES)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(BUILD)/flags
 	@mkdir -p $(@D)

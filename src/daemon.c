@@ -132,14 +132,17 @@ int daemon_watch_neighbours(struct daemon *daemon, neighbour_changed *changed, v
 	return 0;
 }
 
-int daemon_serve(struct daemon *daemon, api_status *status, void *context)
+int daemon_serve(struct daemon *daemon, const struct http_route *routes, void *context)
 {
 	const struct config *config = daemon->config;
 	char path[PATH_MAX];
+	int err;
 
 	runtime_path(daemon->runtime.name, "api.sock", path, sizeof(path));
-	return api_open(daemon->base, path, config->listening ? &config->listen : NULL, status,
-			context, &daemon->api);
+	err = http_open(daemon->base, path, routes, context, &daemon->http);
+	if (!err && config->listening)
+		err = http_open_tcp(daemon->http, &config->listen, true);
+	return err;
 }
 
 struct event *daemon_every(struct daemon *daemon, unsigned int milliseconds, event_callback_fn call,
@@ -186,7 +189,7 @@ static void free_event(struct event *event)
 
 void daemon_close(struct daemon *daemon, bool take_back)
 {
-	api_close(daemon->api);
+	http_close(daemon->http);
 	free_event(daemon->neighbour_readable);
 	free_event(daemon->neighbour_timer);
 	if (daemon->neighbours)

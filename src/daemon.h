@@ -9,9 +9,9 @@
 #include <event2/event.h>
 #include <stdbool.h>
 
-#include "api.h"
 #include "config.h"
 #include "host.h"
+#include "http/http.h"
 #include "neighbour.h"
 #include "options.h"
 #include "runtime.h"
@@ -28,7 +28,7 @@ struct daemon {
 	struct event *interrupt, *terminate;
 	struct neighbours *neighbours;
 	struct event *neighbour_readable, *neighbour_timer;
-	struct api *api;
+	struct http *http;
 	bool ready;
 };
 
@@ -41,8 +41,8 @@ int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **a
 /* Follows the neighbours; changed is called as neighbour.h says. 0 or -errno. */
 int daemon_watch_neighbours(struct daemon *daemon, neighbour_changed *changed, void *context);
 
-/* Serves GET /api/v1/status on the instance's socket, and on listen: where it is configured. */
-int daemon_serve(struct daemon *daemon, api_status *status, void *context);
+/* Answers these routes on the instance's socket, and on listen: where it is configured. */
+int daemon_serve(struct daemon *daemon, const struct http_route *routes, void *context);
 
 /* A timer of the loop, freed by the caller. NULL if there is no memory. */
 struct event *daemon_every(struct daemon *daemon, unsigned int milliseconds, event_callback_fn call,

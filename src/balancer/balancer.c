@@ -12,6 +12,7 @@
 
 #include "balancer/dataplane.h"
 #include "balancer/poll.h"
+#include "balancer/routes.h"
 #include "balancer/status.h"
 #include "balancer/weights.h"
 #include "daemon.h"
@@ -23,7 +24,7 @@
 struct balancer {
 	struct daemon daemon;
 	struct dataplane dataplane;
-	struct status *status;
+	struct sources sources; /* what the API tells from */
 	struct poller *poller;
 	struct weights *weights;
 	struct event *sampling, *weighting, *patience;
@@ -173,7 +174,7 @@ static int start_timers(struct balancer *balancer)
 
 	balancer->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, balancer);
 	balancer->sampling =
-		daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, balancer->status);
+		daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, balancer->sources.status);
 	balancer->weighting = daemon_every(daemon, WEIGHTS_INTERVAL_MS, weigh, balancer->weights);
 	if (!balancer->patience || !balancer->sampling || !balancer->weighting)
 		return -ENOMEM;
@@ -184,6 +185,7 @@ static int start_timers(struct balancer *balancer)
 
 static int start(struct balancer *balancer)
 {
+	struct sources *sources = &balancer->sources;
 	struct daemon *daemon = &balancer->daemon;
 	int err;
 
@@ -194,16 +196,17 @@ static int start(struct balancer *balancer)
 		err = watch_backends(balancer);
 	if (err)
 		return err;
-	balancer->status = status_open(&balancer->dataplane);
+	sources->status = status_open(&balancer->dataplane);
+	sources->streams = streams_open(daemon->base, status_json, sources->status);
 	balancer->weights = weights_open(&balancer->dataplane);
-	if (!balancer->status || !balancer->weights)
+	if (!sources->status || !sources->streams || !balancer->weights)
 		return -ENOMEM;
-	err = daemon_serve(daemon, status_json, balancer->status);
+	err = daemon_serve(daemon, balancer_routes, &balancer->sources);
 	if (!err)
 		err = dataplane_attach(&balancer->dataplane);
 	if (!err)
 		err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
-	status_polls(balancer->status, balancer->poller);
+	status_polls(sources->status, balancer->poller);
 	if (!err)
 		err = start_timers(balancer);
 	return err;
@@ -233,7 +236,8 @@ int balancer_command(int argc, char **argv)
 		event_free(balancer.patience);
 	weights_close(balancer.weights);
 	poll_close(balancer.poller);
-	status_close(balancer.status);
+	streams_close(balancer.sources.streams);
+	status_close(balancer.sources.status);
 	if (take_back)
 		dataplane_detach(&balancer.dataplane);
 	dataplane_close(&balancer.dataplane);

@@ -146,11 +146,11 @@ void dataplane_detach(struct dataplane *dataplane)
 			  dataplane->interfaces[i].ifindex);
 }
 
-size_t dataplane_count_flows(const struct dataplane *dataplane)
+size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count)
 {
 	size_t used = 0;
 
-	for (size_t i = 0; i < dataplane->flow_buckets; i++)
+	for (size_t i = first; i < first + count && i < dataplane->flow_buckets; i++)
 		for (size_t j = 0; j < BUCKET_SLOTS; j++)
 			used += dataplane->flows[i].slot[j] != 0;
 	return used;

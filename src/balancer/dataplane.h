@@ -67,8 +67,8 @@ size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbo
 /* Builds a service's ring anew out of the backends that can be reached. */
 int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service);
 
-/* The number of flows remembered now. Reads the whole table. */
-size_t dataplane_count_flows(const struct dataplane *dataplane);
+/* The number of flows remembered now in so many buckets from the first on. */
+size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count);
 
 /* Takes the tc programs off. The rest goes with its pins: runtime_remove(). */
 void dataplane_detach(struct dataplane *dataplane);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the balancer tells of itself: doc/api.md. */
+/*
+ * How the balancer is: counts sampled from the kernel ten times a second, so that being asked costs
+ * no more than the telling. doc/api.md describes the JSON.
+ */
 #ifndef PLIMSOLL_BALANCER_STATUS_H
 #define PLIMSOLL_BALANCER_STATUS_H
 
@@ -24,7 +27,13 @@ void status_polls(struct status *status, const struct poller *poller);
 /* To be called every STATUS_SAMPLE_INTERVAL_MS. */
 void status_sample(struct status *status);
 
-/* A new reference, or NULL. context: the struct status. */
+/* A new reference each, or NULL. context: the struct status. */
 json_t *status_json(void *context);
+json_t *status_services_json(const struct status *status);
+json_t *status_service_json(const struct status *status, const char *name); /* NULL: none such */
+json_t *status_backends_json(const struct status *status);
+json_t *status_loads_json(const struct status *status);
+/* failing: whether a service has no backend at all. */
+json_t *status_health_json(const struct status *status, bool *failing);
 
 #endif

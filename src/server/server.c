@@ -15,6 +15,7 @@
 #include "log.h"
 #include "server/agent.h"
 #include "server/dataplane.h"
+#include "server/routes.h"
 #include "server/status.h"
 
 struct server_daemon {
@@ -166,7 +167,7 @@ static int start(struct server_daemon *server)
 		return err;
 	server->status.dataplane = &server->dataplane;
 	server->status.started_ns = now_ns();
-	err = daemon_serve(daemon, server_status_json, &server->status);
+	err = daemon_serve(daemon, server_routes, &server->status);
 	if (!err)
 		err = server_dataplane_attach(&server->dataplane);
 	if (!err && daemon->config->agent_listening)

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The command line's client. libcurl blocks, so the daemon is a child. */
-#include "api_fixture.h"
+#include "http_fixture.h"
 
 #include <event2/event.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "api.h"
 #include "cli/client.h"
 
 /* Serves until it is killed; the pipe tells when it listens. */
 static pid_t start_daemon(void)
 {
 	struct event_base *base;
-	struct api *api;
+	struct http *http;
 	int ready[2];
 	char byte;
 	pid_t child;
@@ -23,7 +22,7 @@ static pid_t start_daemon(void)
 	assert_return_code(child, errno);
 	if (!child) {
 		base = event_base_new();
-		if (!api_open(base, socket_path, NULL, tell_status, "balancer", &api) &&
+		if (!http_open(base, socket_path, routes, "balancer", &http) &&
 		    write(ready[1], "", 1) == 1)
 			event_base_dispatch(base);
 		_exit(1);

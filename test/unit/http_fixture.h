@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A daemon's socket in a directory of its own, for the tests of both its ends. */
-#ifndef PLIMSOLL_TEST_API_FIXTURE_H
-#define PLIMSOLL_TEST_API_FIXTURE_H
+#ifndef PLIMSOLL_TEST_HTTP_FIXTURE_H
+#define PLIMSOLL_TEST_HTTP_FIXTURE_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,16 +19,39 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "http/http.h"
+
 #define STATUS "/api/v1/status"
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
 
 static char directory[64];
 static char socket_path[96];
 
-static inline json_t *tell_status(void *context)
+static inline void tell_status(struct http_request *request, void *context)
 {
-	return context ? json_pack("{s:s,s:f}", "role", (char *)context, "share", 0.71) : NULL;
+	http_send_json(request, HTTP_OK,
+		       context ? json_pack("{s:s,s:f}", "role", (char *)context, "share", 0.71) :
+				 NULL);
 }
+
+static inline void tell_name(struct http_request *request, void *context)
+{
+	(void)context;
+	http_send_json(request, HTTP_OK, json_pack("{s:s}", "name", request->name));
+}
+
+static inline void change_nothing(struct http_request *request, void *context)
+{
+	(void)context;
+	http_send_json(request, HTTP_OK, json_object());
+}
+
+static const struct http_route routes[] = {
+	{EVHTTP_REQ_GET, false, STATUS, tell_status},
+	{EVHTTP_REQ_GET, false, "/api/v1/services/*", tell_name},
+	{EVHTTP_REQ_POST, true, "/api/v1/services/*", change_nothing},
+	{0},
+};
 
 static inline int make_directory(void **state)
 {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The API on an event loop. Its clients run in the same thread, turn about with the loop. */
-#include "api_fixture.h"
+#include "http_fixture.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <sys/resource.h>
 #include <time.h>
-
-#include "api.h"
 
 #define PATIENCE_SECONDS 10
 
@@ -72,11 +70,11 @@ static void expect(struct event_base *base, int fd, const char *request, const c
 static void check(void *context, const char *request, const char *start, const char *end)
 {
 	struct event_base *base = event_base_new();
-	struct api *api;
+	struct http *http;
 
-	assert_int_equal(api_open(base, socket_path, NULL, tell_status, context, &api), 0);
+	assert_int_equal(http_open(base, socket_path, routes, context, &http), 0);
 	expect(base, connect_unix(), request, start, end);
-	api_close(api);
+	http_close(http);
 	event_base_free(base);
 }
 
@@ -94,42 +92,78 @@ static void test_no_status(void **state)
 {
 	(void)state;
 	check(NULL, REQUEST("GET", STATUS), "HTTP/1.1 500 ",
-	      "\r\n\r\n{\"error\":\"the daemon cannot tell its status now\"}\n");
+	      "\r\n\r\n{\"error\":\"out of memory\"}\n");
 }
 
 static void test_other_path(void **state)
 {
-	static const char end[] = "\r\n\r\n{\"error\":\"no such path; there is " STATUS "\"}\n";
+	static const char end[] = "\r\n\r\n{\"error\":\"no such path; there are " STATUS
+				  ", /api/v1/services/*, /api/v1/services/*\"}\n";
 
 	(void)state;
 	check("x", REQUEST("GET", "/"), "HTTP/1.1 404 ", end);
 	check("x", REQUEST("GET", STATUS "/"), "HTTP/1.1 404 ", end);
 	check("x", REQUEST("GET", "/api/v1/../v1/status"), "HTTP/1.1 404 ", end);
+	check("x", REQUEST("GET", "/api/v1/services/"), "HTTP/1.1 404 ", end);
+	check("x", REQUEST("GET", "/api/v1/services/web/more"), "HTTP/1.1 404 ", end);
+}
+
+static void test_name(void **state)
+{
+	(void)state;
+	check("x", REQUEST("GET", "/api/v1/services/web"), "HTTP/1.1 200 ", "{\"name\":\"web\"}\n");
+	check("x", REQUEST("GET", "/api/v1/services/a%2fb%20"), "HTTP/1.1 200 ",
+	      "{\"name\":\"a/b \"}\n");
+	/* What JSON cannot say is no name, and what ends before its end is none either. */
+	check("x", REQUEST("GET", "/api/v1/services/%ff"), "HTTP/1.1 400 ", "no text\"}\n");
+	check("x", REQUEST("GET", "/api/v1/services/a%00b"), "HTTP/1.1 400 ", "no text\"}\n");
+	check("x", REQUEST("GET", STATUS "?=1"), "HTTP/1.1 400 ", "is no query\"}\n");
 }
 
 static void test_other_method(void **state)
 {
-	static const char end[] = "\r\n\r\n{\"error\":\"only GET is allowed here\"}\n";
+	static const char end[] = "\r\n\r\n{\"error\":\"only GET, HEAD are allowed here\"}\n";
 
 	(void)state;
 	check("x", REQUEST("DELETE", STATUS), "HTTP/1.1 405 ", end);
-	check("x", REQUEST("OPTIONS", "*"), "HTTP/1.1 405 ", end);
+	check("x", REQUEST("OPTIONS", "*"), "HTTP/1.1 405 ",
+	      "\"only GET, HEAD, POST are allowed here\"}\n");
 	check("x",
 	      "POST " STATUS " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 	      "Content-Length: 2\r\n\r\n{}",
 	      "HTTP/1.1 405 ", end);
-	check("x", REQUEST("HEAD", STATUS), "HTTP/1.1 405 ", "\r\n\r\n");
+	check("x", REQUEST("PUT", "/api/v1/services/web"), "HTTP/1.1 405 ",
+	      "\"only GET, HEAD, POST are allowed here\"}\n");
+	check("x", REQUEST("POST", "/api/v1/services/web"), "HTTP/1.1 200 ", "\r\n\r\n{}\n");
+}
+
+/* The same headers as for GET, the length among them, and nothing behind. */
+static void test_head(void **state)
+{
+	struct event_base *base = event_base_new();
+	char response[4096];
+	struct http *http;
+
+	(void)state;
+	assert_int_equal(http_open(base, socket_path, routes, "balancer", &http), 0);
+	talk(base, connect_unix(), REQUEST("HEAD", STATUS), response, sizeof(response));
+	assert_memory_equal(response, "HTTP/1.1 200 ", 13);
+	assert_non_null(strstr(response, "Content-Length: 33\r\n"));
+	assert_non_null(strstr(response, "Content-Type: application/json\r\n"));
+	assert_string_equal(strstr(response, "\r\n\r\n"), "\r\n\r\n");
+	http_close(http);
+	event_base_free(base);
 }
 
 static void test_too_large(void **state)
 {
 	char request[16384], response[4096];
 	struct event_base *base = event_base_new();
-	struct api *api;
+	struct http *http;
 	int length;
 
 	(void)state;
-	assert_int_equal(api_open(base, socket_path, NULL, tell_status, "x", &api), 0);
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
 	length = snprintf(request, sizeof(request),
 			  "GET " STATUS " HTTP/1.1\r\nX: %010000d\r\n\r\n", 0);
 	assert_true(length > 10000);
@@ -140,7 +174,7 @@ static void test_too_large(void **state)
 	assert_null(strstr(response, "200 OK"));
 	/* And it still serves. */
 	expect(base, connect_unix(), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
-	api_close(api);
+	http_close(http);
 	event_base_free(base);
 }
 
@@ -154,16 +188,16 @@ static void test_socket_file(void **state)
 {
 	struct event_base *base = event_base_new();
 	struct stat status;
-	struct api *api;
+	struct http *http;
 
 	(void)state;
-	assert_int_equal(api_open(base, socket_path, NULL, tell_status, "x", &api), 0);
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
 	assert_int_equal(stat(socket_path, &status), 0);
 	assert_true(S_ISSOCK(status.st_mode));
 	assert_int_equal(status.st_mode & 0777, 0600);
-	api_close(api);
+	http_close(http);
 	assert_int_not_equal(access(socket_path, F_OK), 0);
-	api_close(NULL);
+	http_close(NULL);
 	event_base_free(base);
 }
 
@@ -180,12 +214,12 @@ static void test_foreign_file(void **state)
 {
 	struct event_base *base = event_base_new();
 	int fd = listen_unix();
-	struct api *api;
+	struct http *http;
 	FILE *file;
 
 	(void)state;
-	assert_int_equal(api_open(base, socket_path, NULL, tell_status, "x", &api), -EADDRINUSE);
-	assert_null(api);
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), -EADDRINUSE);
+	assert_null(http);
 	close(connect_unix());
 	close(fd);
 	unlink(socket_path);
@@ -193,7 +227,7 @@ static void test_foreign_file(void **state)
 	file = fopen(socket_path, "w");
 	assert_non_null(file);
 	fclose(file);
-	assert_int_equal(api_open(base, socket_path, NULL, tell_status, "x", &api), -EADDRINUSE);
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), -EADDRINUSE);
 	assert_int_equal(access(socket_path, F_OK), 0);
 	unlink(socket_path);
 	event_base_free(base);
@@ -203,11 +237,11 @@ static void test_long_path(void **state)
 {
 	struct event_base *base = event_base_new();
 	char path[256];
-	struct api *api;
+	struct http *http;
 
 	(void)state;
 	snprintf(path, sizeof(path), "/tmp/%0200d", 0);
-	assert_int_equal(api_open(base, path, NULL, tell_status, "x", &api), -ENAMETOOLONG);
+	assert_int_equal(http_open(base, path, routes, "x", &http), -ENAMETOOLONG);
 	event_base_free(base);
 }
 
@@ -226,11 +260,11 @@ static void test_no_descriptors(void **state)
 {
 	struct event_base *base = event_base_new();
 	struct rlimit limit, none;
-	struct api *api;
+	struct http *http;
 	int fd;
 
 	(void)state;
-	assert_int_equal(api_open(base, socket_path, NULL, tell_status, "x", &api), 0);
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
 	fd = connect_unix();
 	assert_return_code(getrlimit(RLIMIT_NOFILE, &limit), errno);
 	none = limit;
@@ -240,7 +274,7 @@ static void test_no_descriptors(void **state)
 	assert_true(loop_once(base) > 0.5);
 	assert_return_code(setrlimit(RLIMIT_NOFILE, &limit), errno);
 	expect(base, fd, REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
-	api_close(api);
+	http_close(http);
 	event_base_free(base);
 }
 
@@ -267,33 +301,39 @@ static void test_tcp(void **state)
 {
 	struct event_base *base = event_base_new();
 	struct endpoint endpoint;
-	struct api *api;
+	struct http *http;
 	int fd;
 
 	(void)state;
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
 	fd = listen_tcp(&endpoint);
-	assert_int_equal(api_open(base, socket_path, &endpoint, tell_status, "x", &api),
-			 -EADDRINUSE);
-	assert_int_not_equal(access(socket_path, F_OK), 0);
+	assert_int_equal(http_open_tcp(http, &endpoint, true), -EADDRINUSE);
 	close(fd);
-	assert_int_equal(api_open(base, socket_path, &endpoint, tell_status, "x", &api), 0);
+	assert_int_equal(http_open_tcp(http, &endpoint, true), 0);
 	expect(base, connect_tcp(&endpoint), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
 	expect(base, connect_unix(), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
-	api_close(api);
+	/* What changes something is for the socket alone. */
+	expect(base, connect_tcp(&endpoint), REQUEST("POST", "/api/v1/services/web"),
+	       "HTTP/1.1 405 ", "\"only GET, HEAD are allowed here\"}\n");
+	expect(base, connect_unix(), REQUEST("POST", "/api/v1/services/web"), "HTTP/1.1 200 ",
+	       "{}\n");
+	http_close(http);
 
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
 	assert_int_equal(inet_pton(AF_INET, "192.0.2.1", &endpoint.address), 1);
-	assert_int_equal(api_open(base, socket_path, &endpoint, tell_status, "x", &api),
-			 -EADDRNOTAVAIL);
+	assert_int_equal(http_open_tcp(http, &endpoint, true), -EADDRNOTAVAIL);
+	http_close(http);
 	event_base_free(base);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_status),	 TEST(test_no_status),	    TEST(test_other_path),
-		TEST(test_other_method), TEST(test_too_large),	    TEST(test_nonsense),
-		TEST(test_socket_file),	 TEST(test_stale_socket),   TEST(test_foreign_file),
-		TEST(test_long_path),	 TEST(test_no_descriptors), TEST(test_tcp),
+		TEST(test_status),	   TEST(test_no_status),    TEST(test_other_path),
+		TEST(test_other_method),   TEST(test_name),	    TEST(test_head),
+		TEST(test_too_large),	   TEST(test_nonsense),	    TEST(test_socket_file),
+		TEST(test_stale_socket),   TEST(test_foreign_file), TEST(test_long_path),
+		TEST(test_no_descriptors), TEST(test_tcp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A service, a backend and a server as JSON. */
+#include <arpa/inet.h>
+
+#include "balancer/status.h"
+#include "balancer/status_private.h"
+#include "choose.h"
+#include "clock.h"
+#include "json.h"
+#include "load_report.h"
+
+static void set_unknown(json_t *object, const char *const *keys)
+{
+	for (; *keys; keys++)
+		json_object_set_new(object, *keys, json_null());
+}
+
+/* What the server said last; nulls if nothing. */
+static void set_load(json_t *object, const struct load *load)
+{
+	static const char *const measured[] = {"in_flight",    "utilisation",	"latency_us",
+					       "accept_queue", "report_age_ms", NULL};
+	struct load copy = *load;
+	uint64_t now = now_ns();
+
+	if (!copy.received_ns) {
+		set_unknown(object, measured);
+		return;
+	}
+	json_set_integer(object, "in_flight", copy.in_flight);
+	json_set_real(object, "utilisation", copy.utilisation / 65535.0);
+	json_set_integer(object, "latency_us", load_report_float_decode(copy.latency));
+	json_set_real(object, "accept_queue", copy.accept_queue / 65535.0);
+	/* A report may have come between the copy and the clock. */
+	json_set_real(object, "report_age_ms",
+		      now > copy.received_ns ? (double)(now - copy.received_ns) / 1e6 : 0);
+}
+
+static void set_feedback(json_t *object, const struct load *load, uint64_t stale_after_ns)
+{
+	struct load copy = *load;
+
+	json_object_set_new(
+		object, "known",
+		json_boolean(copy.received_ns && load_known(&copy, now_ns(), stale_after_ns)));
+	json_set_integer(object, "reports", copy.reports);
+	/* Without a single report, nothing says what has arrived. */
+	json_set_integer(object, "pending", copy.received_ns ? load_pending(&copy) : 0);
+}
+
+const char *member_state(const struct member *member)
+{
+	return member->neighbour.resolved ? "up" : "no-neighbour";
+}
+
+const char *member_cause(const struct status *status, const struct balanced_service *service,
+			 const struct member *member)
+{
+	struct load load = status->dataplane->loads[member->server];
+
+	if (!member->neighbour.resolved)
+		return "does not answer ARP: new connections go to the others";
+	if (service->config->feedback == FEEDBACK_NONE)
+		return NULL;
+	if (!load.received_ns)
+		return "has not reported its load yet: counts as the mean of the others";
+	if (!load_known(&load, now_ns(), service->config->stale_after_ns))
+		return "has not reported its load for longer than stale_after: counts as the mean "
+		       "of the others";
+	return NULL;
+}
+
+static void set_polls(json_t *object, const struct poll_counts *counts)
+{
+	json_set_integer(object, "polls", counts->polls);
+	json_set_integer(object, "poll_answers", counts->answers);
+	json_set_integer(object, "poll_answers_late", counts->late);
+	json_set_integer(object, "poll_answers_refused", counts->refused);
+}
+
+static json_t *member_json(const struct status *status, const struct balanced_service *service,
+			   const struct member *member, const struct traffic *traffic,
+			   uint64_t service_recent)
+{
+	const struct backend_config *config = member->config;
+	char text[INET_ADDRSTRLEN > MAC_TEXT_MAX ? INET_ADDRSTRLEN : MAC_TEXT_MAX];
+	struct poll_counts polls = poll_counts_of(status->poller, service->config, config->address);
+	const struct load *load = &status->dataplane->loads[member->server];
+	const char *cause = member_cause(status, service, member);
+	json_t *object = json_object();
+
+	json_object_set_new(object, "address", json_string(address_format(config->address, text)));
+	json_set_integer(object, "weight", config->weight);
+	json_set_real(object, "weight_in_force", (double)member->weight / WEIGHT_ONE);
+	json_object_set_new(object, "forward", json_string("l2"));
+	json_object_set_new(object, "state", json_string(member_state(member)));
+	json_object_set_new(object, "cause", cause ? json_string(cause) : json_null());
+	json_object_set_new(object, "mac",
+			    member->neighbour.resolved ?
+				    json_string(mac_format(member->neighbour.mac, text)) :
+				    json_null());
+	set_load(object, load);
+	set_feedback(object, load, service->config->stale_after_ns);
+	set_polls(object, &polls);
+	json_set_real(object, "share",
+		      service_recent ? (double)traffic->recent / (double)service_recent : 0);
+	json_set_integer(object, "connections", traffic->total.connections);
+	json_set_real(object, "connections_per_second", traffic->per_second);
+	json_set_integer(object, "packets", traffic->total.packets);
+	json_set_integer(object, "bytes", traffic->total.bytes);
+	return object;
+}
+
+/* first: where the service's members begin in the samples. */
+static json_t *members_json(const struct status *status, const struct balanced_service *service,
+			    size_t first, uint64_t recent)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < service->config->backend_count; i++) {
+		struct traffic traffic = traffic_of(status, first + i);
+
+		json_array_append_new(array, member_json(status, service, &service->members[i],
+							 &traffic, recent));
+	}
+	return array;
+}
+
+size_t first_member(const struct status *status, size_t i)
+{
+	size_t first = 0;
+
+	while (i > 0)
+		first += status->dataplane->services[--i].config->backend_count;
+	return first;
+}
+
+json_t *describe_service(const struct status *status, size_t i, size_t first)
+{
+	const struct balanced_service *service = &status->dataplane->services[i];
+	const struct service_config *config = service->config;
+	struct traffic sum = traffic_of_service(status, i, first);
+	char text[ENDPOINT_TEXT_MAX];
+	json_t *object = json_object();
+
+	json_object_set_new(object, "name", json_string(config->name));
+	json_object_set_new(object, "address",
+			    json_string(endpoint_format(&config->address, text)));
+	json_object_set_new(object, "protocol", json_string("tcp"));
+	json_object_set_new(object, "policy", json_string(policy_name(config->policy)));
+	json_set_integer(object, "choices", config->choices);
+	json_object_set_new(object, "signal", json_string(signal_name(config->signal)));
+	json_object_set_new(object, "feedback", json_string(feedback_name(config->feedback)));
+	json_set_integer(object, "connections", sum.total.connections);
+	json_set_real(object, "connections_per_second", sum.per_second);
+	json_set_integer(object, "packets", sum.total.packets);
+	json_set_integer(object, "bytes", sum.total.bytes);
+	json_object_set_new(object, "backends", members_json(status, service, first, sum.recent));
+	return object;
+}
+
+json_t *describe_backend(const struct status *status, size_t i, size_t j, size_t first)
+{
+	const struct balanced_service *service = &status->dataplane->services[i];
+	struct traffic sum = traffic_of_service(status, i, first), own;
+	json_t *object;
+
+	own = traffic_of(status, first + j);
+	object = member_json(status, service, &service->members[j], &own, sum.recent);
+	json_object_set_new(object, "service", json_string(service->config->name));
+	return object;
+}
+
+json_t *describe_load(const struct status *status, const struct member *member)
+{
+	const struct load *load = &status->dataplane->loads[member->server];
+	char text[INET_ADDRSTRLEN];
+	json_t *object = json_object();
+
+	json_object_set_new(object, "address",
+			    json_string(address_format(member->config->address, text)));
+	set_load(object, load);
+	json_set_integer(object, "reports", load->reports);
+	json_set_integer(object, "pending", load->received_ns ? load_pending(load) : 0);
+	json_set_integer(object, "connections_sent", load->connections_sent);
+	return object;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The status as JSON, in whole and by its parts. */
+#include <bpf/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach.h"
+#include "balancer.skel.h"
+#include "balancer/status.h"
+#include "balancer/status_private.h"
+#include "clock.h"
+#include "json.h"
+
+static json_t *services_json(const struct status *status)
+{
+	const struct dataplane *dataplane = status->dataplane;
+	json_t *array = json_array();
+	size_t first = 0;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		json_array_append_new(array, describe_service(status, i, first));
+		first += dataplane->services[i].config->backend_count;
+	}
+	return array;
+}
+
+static json_t *interfaces_json(const struct dataplane *dataplane)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < dataplane->interface_count; i++) {
+		json_t *object = json_object();
+
+		json_object_set_new(object, "name", json_string(dataplane->interfaces[i].name));
+		json_object_set_new(
+			object, "xdp_mode",
+			json_string(dataplane->interfaces[i].native ? "native" : "generic"));
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
+static json_t *counters_json(const struct dataplane *dataplane)
+{
+	static const char *const names[] = {
+#define VERDICT_NAME(symbol, name, action, sentence) name,
+		VERDICTS(VERDICT_NAME)
+#undef VERDICT_NAME
+	};
+	int map = bpf_map__fd(dataplane->bpf->maps.verdicts);
+	json_t *object = json_object();
+	uint64_t count;
+
+	/* VERDICT_NONE, "not decided", never happens to a packet. */
+	for (uint32_t i = 1; i < VERDICT_COUNT; i++)
+		if (!percpu_sum(map, i, &count, 1))
+			json_set_integer(object, names[i], count);
+	return object;
+}
+
+json_t *status_json(void *context)
+{
+	const struct status *status = context;
+	const struct dataplane *dataplane = status->dataplane;
+	json_t *object = json_object(), *flows = json_object();
+
+	json_object_set_new(object, "role", json_string("balancer"));
+	json_object_set_new(object, "instance", json_string(dataplane->runtime->name));
+	json_object_set_new(object, "version", json_string(PLIMSOLL_VERSION));
+	json_set_real(object, "uptime_seconds", (double)(now_ns() - status->started_ns) / 1e9);
+	json_object_set_new(object, "interfaces", interfaces_json(dataplane));
+	json_object_set_new(object, "keyed", json_boolean(dataplane->config->keyed));
+	json_set_integer(flows, "capacity", dataplane->flow_buckets * BUCKET_SLOTS);
+	json_set_integer(flows, "used", status_flows_used(status));
+	json_object_set_new(object, "flows", flows);
+	json_object_set_new(object, "services", services_json(status));
+	json_set_integer(object, "poll_strangers", poll_strangers(status->poller));
+	json_object_set_new(object, "counters", counters_json(dataplane));
+	return object;
+}
+
+json_t *status_services_json(const struct status *status)
+{
+	return json_pack("{s:o}", "services", services_json(status));
+}
+
+json_t *status_service_json(const struct status *status, const char *name)
+{
+	const struct dataplane *dataplane = status->dataplane;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		if (!strcmp(dataplane->services[i].config->name, name))
+			return describe_service(status, i, first_member(status, i));
+	return NULL;
+}
+
+json_t *status_backends_json(const struct status *status)
+{
+	const struct dataplane *dataplane = status->dataplane;
+	json_t *array = json_array();
+	size_t first = 0;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		const struct balanced_service *service = &dataplane->services[i];
+
+		for (size_t j = 0; j < service->config->backend_count; j++)
+			json_array_append_new(array, describe_backend(status, i, j, first));
+		first += service->config->backend_count;
+	}
+	return json_pack("{s:o}", "backends", array);
+}
+
+json_t *status_loads_json(const struct status *status)
+{
+	const struct dataplane *dataplane = status->dataplane;
+	bool *told = calloc(SERVERS_MAX, sizeof(*told));
+	json_t *array = json_array();
+
+	/* A server may stand behind several services. */
+	for (size_t i = 0; told && i < dataplane->config->service_count; i++) {
+		const struct balanced_service *service = &dataplane->services[i];
+
+		for (size_t j = 0; j < service->config->backend_count; j++) {
+			const struct member *member = &service->members[j];
+
+			if (!told[member->server])
+				json_array_append_new(array, describe_load(status, member));
+			told[member->server] = true;
+		}
+	}
+	free(told);
+	return json_pack("{s:o}", "loads", array);
+}
+
+static void add_problem(json_t *problems, const char *service, json_t *backend, const char *kind,
+			const char *cause)
+{
+	json_array_append_new(problems,
+			      json_pack("{s:s,s:o,s:s,s:s}", "service", service, "backend", backend,
+					"kind", kind, "cause", cause));
+}
+
+/* Returns how many of the service's backends can be reached. */
+static size_t check_service(const struct status *status, const struct balanced_service *service,
+			    size_t first, json_t *problems)
+{
+	const char *name = service->config->name;
+	size_t reachable = 0;
+
+	for (size_t i = 0; i < service->config->backend_count; i++) {
+		const struct member *member = &service->members[i];
+		const char *cause = member_cause(status, service, member);
+		char text[INET_ADDRSTRLEN];
+
+		reachable += member->neighbour.resolved;
+		address_format(member->config->address, text);
+		if (!member->neighbour.resolved)
+			add_problem(problems, name, json_string(text), "no-neighbour", cause);
+		/* Who gets no connections has no packets to report on. */
+		else if (cause && traffic_of(status, first + i).recent)
+			add_problem(problems, name, json_string(text), "load-unknown", cause);
+	}
+	if (!reachable)
+		add_problem(problems, name, json_null(), "no-backend",
+			    "no backend can be reached: new connections are dropped");
+	return reachable;
+}
+
+json_t *status_health_json(const struct status *status, bool *failing)
+{
+	const struct dataplane *dataplane = status->dataplane;
+	json_t *problems = json_array();
+	size_t first = 0, reachable = 0;
+	const char *verdict;
+
+	*failing = false;
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		const struct balanced_service *service = &dataplane->services[i];
+		size_t count = check_service(status, service, first, problems);
+
+		*failing |= !count;
+		reachable += count;
+		first += service->config->backend_count;
+	}
+	verdict = *failing ? "failing" : json_array_size(problems) ? "degraded" : "ok";
+	return json_pack("{s:s,s:I,s:I,s:o}", "health", verdict, "backends", (json_int_t)first,
+			 "backends_up", (json_int_t)reachable, "problems", problems);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is sampled, for those who tell it. */
+#ifndef PLIMSOLL_BALANCER_STATUS_PRIVATE_H
+#define PLIMSOLL_BALANCER_STATUS_PRIVATE_H
+
+#include "balancer/status.h"
+#include "shared.h"
+
+struct sample {
+	uint64_t time_ns;
+	struct backend_stats *stats; /* by member, all services' one after another */
+};
+
+struct status {
+	const struct dataplane *dataplane;
+	const struct poller *poller; /* NULL: nobody is polled */
+	uint64_t started_ns;
+	size_t member_count;
+	struct sample samples[STATUS_SAMPLES]; /* a ring */
+	size_t newest;
+	size_t *flows; /* used, by slice of the flow table */
+	size_t slice_count;
+	size_t next_slice;
+};
+
+/* A member's totals, and the connections of the latest stretch. */
+struct traffic {
+	struct backend_stats total;
+	uint64_t recent;
+	double per_second;
+};
+
+/* k: the member's place among all services' members. */
+struct traffic traffic_of(const struct status *status, size_t k);
+
+/* All members of a service together; first: where they begin. */
+struct traffic traffic_of_service(const struct status *status, size_t service, size_t first);
+
+size_t status_flows_used(const struct status *status);
+
+/* All there is to say of service number i, whose members begin at `first` in the samples. */
+json_t *describe_service(const struct status *status, size_t i, size_t first);
+
+/* A service's member by itself, with the service's name. */
+json_t *describe_backend(const struct status *status, size_t i, size_t j, size_t first);
+
+/* What is known of a member's server, whichever service it answers for. */
+json_t *describe_load(const struct status *status, const struct member *member);
+
+/* The first member of service number i in the samples. */
+size_t first_member(const struct status *status, size_t i);
+
+/* Whether new connections may go to a member; what keeps them away, or makes its load a guess. */
+const char *member_state(const struct member *member);
+const char *member_cause(const struct status *status, const struct balanced_service *service,
+			 const struct member *member);
+
+#endif

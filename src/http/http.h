@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The HTTP side of a daemon: a table of routes, answered on a unix socket, for the command line and
+ * whoever is root, and on a TCP address where one is configured. Routes that change something are
+ * for the socket alone. Errors are answered as {"error": "..."}.
+ *
+ * It runs in the daemon's event loop and in that thread alone. libevent parses the requests.
+ */
+#ifndef PLIMSOLL_HTTP_HTTP_H
+#define PLIMSOLL_HTTP_HTTP_H
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address.h"
+
+#define HTTP_TYPE_JSON "application/json"
+
+struct event_base;
+struct http;
+
+struct http_request {
+	struct evhttp_request *libevent;
+	const char *name; /* what stands for the route's "*", decoded; NULL if it has none */
+	struct evkeyvalq query;
+};
+
+/* Answers by one of http_send...(), or hands the request on to streams_answer(). */
+typedef void http_answer(struct http_request *request, void *context);
+
+struct http_route {
+	enum evhttp_cmd_type method; /* GET stands for HEAD too */
+	bool socket_only; /* changes something */
+	const char *path; /* its last segment may be "*": any one that is not empty */
+	http_answer *answer;
+};
+
+/*
+ * Listens on socket_path (mode 0600; one that a dead predecessor left is replaced). The table of
+ * routes ends with a path of NULL and must outlive the result. Says what went wrong. Returns 0;
+ * -EADDRINUSE if somebody else answers there; or another -errno.
+ */
+int http_open(struct event_base *base, const char *socket_path, const struct http_route *routes,
+	      void *context, struct http **http);
+
+/* Listens on a TCP address too. Says what went wrong, as an error or, unless required, as a warning. */
+int http_open_tcp(struct http *http, const struct endpoint *endpoint, bool required);
+
+/* Closes all connections and removes the socket. NULL is allowed. */
+void http_close(struct http *http);
+
+bool http_is_head(const struct http_request *request);
+
+/* The value of ?key=, or NULL. */
+const char *http_query(const struct http_request *request, const char *key);
+
+/*
+ * ?key= as a whole number from min to max; *value stays where there is none. False if it is none of
+ * that: then the request has been answered.
+ */
+bool http_query_number(struct http_request *request, const char *key, uint64_t min, uint64_t max,
+		       uint64_t *value);
+
+void http_set_header(struct http_request *request, const char *key, const char *value);
+
+/* All of them answer HEAD without a body. Nothing may be done with the request afterwards. */
+void http_send(struct http_request *request, int code, const char *type, struct evbuffer *body);
+/* Takes over body, which may be NULL for want of memory. */
+void http_send_json(struct http_request *request, int code, json_t *body);
+void http_send_error(struct http_request *request, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* As all JSON is written here. To be freed; NULL for want of memory. */
+char *http_json_text(const json_t *json);
+
+#endif
