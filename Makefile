@@ -56,10 +56,13 @@ say = @printf '  %-7s %s\n' $(1) $(2);
 endif
 
 .PHONY: all
-all: $(BUILD)/plimsoll ## build everything
+all: $(BUILD)/plimsoll $(BUILD)/man ## build everything
 
 $(BUILD)/plimsoll: $(OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBRARY_LIBS)
+
+$(BUILD)/man: $(BUILD)/plimsoll doc/man $(wildcard doc/man/*)
+	$(call say,MAN,$@)doc/man/build $< $@
 
 .PHONY: can-build
 can-build:
@@ -201,7 +204,7 @@ fuzz-run: $(FUZZ_TARGETS)
 print-bpf-cflags:
 	@echo '$(BPF_CFLAGS)'
 
-PLACES := $(wildcard .ci bench bpf lab packaging src test wire)
+PLACES := $(wildcard .ci bench bpf doc lab packaging src test wire)
 C_FILES = $(shell find $(PLACES) -name '*.[ch]')
 BPF_FILES = $(filter %.bpf.c,$(C_FILES))
 SHELL_FILES = $(shell grep -rlE '^.!/(usr/)?bin/(env )?(sh|bash|bats)$$' $(PLACES)) \
@@ -224,13 +227,22 @@ lint: ## clang-format, clang-tidy, shellcheck
 format: ## put all C files into the house's format
 	@$(CLANG_FORMAT) -i $(C_FILES)
 
+BASH_COMPLETION = $(prefix)/share/bash-completion/completions/plimsoll
+ZSH_COMPLETION = $(prefix)/share/zsh/site-functions/_plimsoll
+MANUAL = $(prefix)/share/man
+
 .PHONY: install
 install: all ## install below $(DESTDIR)$(prefix)
 	install -D -m 755 $(BUILD)/plimsoll $(DESTDIR)$(prefix)/sbin/plimsoll
+	install -D -m 644 packaging/completion/plimsoll.bash $(DESTDIR)$(BASH_COMPLETION)
+	install -D -m 644 packaging/completion/_plimsoll $(DESTDIR)$(ZSH_COMPLETION)
+	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man5 $(BUILD)/man/man5/*
+	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man8 $(BUILD)/man/man8/*
 
 .PHONY: uninstall
 uninstall: ## and take it away again
-	rm -f $(DESTDIR)$(prefix)/sbin/plimsoll
+	rm -f $(DESTDIR)$(prefix)/sbin/plimsoll $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION) \
+		$(DESTDIR)$(MANUAL)/man[58]/plimsoll.8 $(DESTDIR)$(MANUAL)/man[58]/plimsoll-*.[58]
 
 .PHONY: clean
 clean: ## remove what was built

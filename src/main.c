@@ -6,6 +6,8 @@
 
 #include "balancer/balancer.h"
 #include "cli/commands.h"
+#include "cli/complete.h"
+#include "cli/manual.h"
 #include "daemon.h"
 #include "log.h"
 #include "options.h"
@@ -15,6 +17,15 @@
 #define EXIT_USAGE 2
 #define MISTYPED_MAX 2 /* letters by which a word may differ from the verb meant */
 
+static int complete_command(int argc, char **argv);
+static int manual_command(int argc, char **argv);
+
+static const struct option_row complete_options[] = {
+	{"WORDS", NULL, "behind \"--\", those of a command line; the last may be unfinished",
+	 COMPLETE_NOTHING, true},
+	{0},
+};
+
 static const struct verb verbs[] = {
 	{"balancer", balancer_command, "run the balancer in the foreground", daemon_options},
 	{"server", server_command, "run the agent of a server in the foreground", daemon_options},
@@ -23,9 +34,29 @@ static const struct verb verbs[] = {
 	{"load", load_command, "tell how loaded an application is, on its server", load_options},
 	{"check-config", check_config_command, "tell every mistake in a configuration file",
 	 check_config_options},
+	{"complete", complete_command, "tell shells what may come next on a command line",
+	 complete_options},
+	{"manual", manual_command, "print a page of the manual, in mdoc", manual_options},
+	{0},
 };
 
-#define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
+#define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]) - 1)
+
+static int complete_command(int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "--")) {
+		log_error(
+			"\"--\" and the words of a command line are missing; see \"plimsoll complete "
+			"--help\"");
+		return EXIT_USAGE;
+	}
+	return complete(verbs, argc - 2, argv + 2);
+}
+
+static int manual_command(int argc, char **argv)
+{
+	return manual(verbs, argc, argv);
+}
 
 static void print_help(void)
 {

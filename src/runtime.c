@@ -315,3 +315,15 @@ int runtime_find(const char *given, char *name, size_t size)
 	list_free(entries, count);
 	return found ? 0 : -ENOENT;
 }
+
+void runtime_each(void (*call)(const char *name, void *context), void *context)
+{
+	struct dirent **entries = NULL;
+	int i, count;
+
+	count = scandir(ROOT, &entries, is_instance, alphasort);
+	for (i = 0; i < count; i++)
+		call(entries[i]->d_name, context);
+	if (count >= 0)
+		list_free(entries, count);
+}

@@ -42,4 +42,7 @@ void runtime_path(const char *name, const char *file, char *path, size_t size);
  */
 int runtime_find(const char *given, char *name, size_t size);
 
+/* Calls it with the name of every instance that there is, in alphabetical order. */
+void runtime_each(void (*call)(const char *name, void *context), void *context);
+
 #endif
