@@ -230,18 +230,21 @@ format: ## put all C files into the house's format
 BASH_COMPLETION = $(prefix)/share/bash-completion/completions/plimsoll
 ZSH_COMPLETION = $(prefix)/share/zsh/site-functions/_plimsoll
 MANUAL = $(prefix)/share/man
+SHARE = $(prefix)/share/plimsoll
 
 .PHONY: install
 install: all ## install below $(DESTDIR)$(prefix)
 	install -D -m 755 $(BUILD)/plimsoll $(DESTDIR)$(prefix)/sbin/plimsoll
 	install -D -m 644 packaging/completion/plimsoll.bash $(DESTDIR)$(BASH_COMPLETION)
 	install -D -m 644 packaging/completion/_plimsoll $(DESTDIR)$(ZSH_COMPLETION)
+	install -D -m 644 packaging/wireshark/plimsoll.lua $(DESTDIR)$(SHARE)/plimsoll.lua
 	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man5 $(BUILD)/man/man5/*
 	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man8 $(BUILD)/man/man8/*
 
 .PHONY: uninstall
 uninstall: ## and take it away again
 	rm -f $(DESTDIR)$(prefix)/sbin/plimsoll $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION) \
+		$(DESTDIR)$(SHARE)/plimsoll.lua \
 		$(DESTDIR)$(MANUAL)/man[58]/plimsoll.8 $(DESTDIR)$(MANUAL)/man[58]/plimsoll-*.[58]
 
 .PHONY: clean

@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The Wireshark dissector, in tshark: on reports as doc/wire-format.md writes them, and on what the
+# lab's wires carry.
+
+load helpers
+
+DISSECTOR=$BATS_TEST_DIRNAME/../../packaging/wireshark/plimsoll.lua
+KEY=000102030405060708090a0b0c0d0e0f
+BODY=0a01000b010203040007800018340100000003e8
+PLAIN=5e18b710$BODY
+KEYED=5e20b718${BODY}7fdfb5e9eb65d42b
+
+setup_file() {
+	open_lab clients=1 servers=2
+	lab nginx
+	lab config key=yes
+	lab start all
+}
+
+# made OPTION...: a capture of packets that bear these.
+made() {
+	/usr/bin/python3 "$BATS_TEST_DIRNAME/wireshark.py" "$BATS_TEST_TMPDIR/made.pcap" "$@" 2>/dev/null
+}
+
+# read_capture FILE KEY FILTER FIELD...: a line for each packet.
+read_capture() {
+	local file=$1 key=$2 filter=$3 field fields=()
+
+	shift 3
+	for field in "$@"; do
+		fields+=(-e "$field")
+	done
+	tshark -X "lua_script:$DISSECTOR" -o "plimsoll.key:$key" -r "$file" -Y "$filter" -T fields \
+		-E separator=' ' "${fields[@]}" 2>/dev/null
+}
+
+made_reads() { # KEY FILTER FIELD...
+	read_capture "$BATS_TEST_TMPDIR/made.pcap" "$@"
+}
+
+@test "every field of the written-out reports, in IPv4 and in IPv6" {
+	local all=(server_id sequence in_flight utilisation latency_us accept_queue connections_seen)
+
+	made "4:$PLAIN" "4:$KEYED" "6:1e16b710$BODY"
+	run -0 made_reads "$KEY" plimsoll "${all[@]/#/plimsoll.}"
+	expect "${#lines[@]}" -eq 3
+	for line in "${lines[@]}"; do
+		expect "$line" = '10.1.0.11 16909060 7 0.500008 8400 0.00390631 1000'
+	done
+	expect "$(made_reads "$KEY" 'plimsoll.in_flight == 7 && ipv6' frame.number)" -eq 3
+	expect "$(made_reads "$KEY" plimsoll.flags.keyed==1 plimsoll.tag)" = 7fdfb5e9eb65d42b
+}
+
+@test "flags and the ends of the ranges" {
+	made 4:5e18b7170a01000b01020304ffffffffffffffffffffffff
+	run -0 made_reads '' plimsoll plimsoll.flags.keyed plimsoll.flags.draining plimsoll.flags.application \
+		plimsoll.flags.restarted plimsoll.in_flight plimsoll.utilisation plimsoll.latency_us
+	expect "$output" = "0 1 1 1 65535 1 4396972769280"
+}
+
+@test "tags: right, wrong, and not to be checked without a key" {
+	made "4:$KEYED" "4:${KEYED%?}c"
+	expect "$(made_reads "$KEY" plimsoll plimsoll.tag.state | xargs)" = '1 0'
+	expect "$(made_reads "$KEY" plimsoll.wrong_tag frame.number)" = 2
+	expect "$(made_reads '' plimsoll plimsoll.tag.state | xargs)" = '2 2'
+}
+
+@test "what is wrong is marked, and other experiments are left alone" {
+	made "4:5e18b720$BODY" "4:5e18b718$BODY" "4:5e20b710${BODY}0000000000000000" "4:5e181110$BODY" "4:5e04b710" \
+		"6:1e04b7100a01"
+	expect "$(made_reads '' plimsoll.wrong_version frame.number)" = 1
+	expect "$(made_reads '' plimsoll.wrong_length frame.number | xargs)" = '2 3 5 6'
+	expect "$(made_reads '' plimsoll.in_flight frame.number)" = ''
+	expect "$(made_reads '' 'frame.number == 4' plimsoll.magic)" = ''
+}
+
+@test "polls, and the report in an answer" {
+	made poll:b711000000000007 "poll:b712000000000007$PLAIN" "poll:b712000000000007${PLAIN%????}"
+	run -0 made_reads '' plimsoll_poll plimsoll_poll.kind plimsoll_poll.number plimsoll.latency_us
+	expect "${lines[0]}" = '1 7 '
+	expect "${lines[1]}" = '2 7 8400'
+	expect "$(made_reads '' plimsoll.wrong_length frame.number)" = 3
+}
+
+@test "all that the lab's servers write is understood, and its tags are right" {
+	local capture=$BATS_TEST_TMPDIR/lab.pcap key
+
+	key=$(<"$STATE/report.key")
+	inside switch tcpdump -Z root -U -n -i b1 -w "$capture" -Q out 'ip and ip[0] != 0x45' 2>"$capture.log" 3>&- &
+	wait_until 5 grep -qs 'listening on' "$capture.log"
+	fetch_names 40 >/dev/null
+	wait_until 5 test "$(stamped s1 s2)" -gt 4
+	sleep 1.1
+	kill $!
+	wait $! || true
+	expect "$(captured "$capture")" -gt 4
+	expect "$(read_capture "$capture" "$key" plimsoll.tag.state==1 frame.number | wc -l)" -eq "$(captured "$capture")"
+	expect "$(read_capture "$capture" "$key" plimsoll plimsoll.server_id | sort -u | xargs)" = \
+		"$(address s1) $(address s2)"
+	expect "$(read_capture "$capture" "$key" 'plimsoll.connections_seen > 40 || plimsoll.wrong_length' frame.number)" = ''
+	expect "$(read_capture "$capture" "$KEY" plimsoll.wrong_tag frame.number | wc -l)" -eq "$(captured "$capture")"
+}
