@@ -2,10 +2,16 @@
 #include "weighting.h"
 
 #include <math.h>
+#include <string.h>
 
-static bool has_evidence(const struct weighted *member)
+static bool has_samples(const struct weighted *member)
 {
 	return member->samples >= WEIGHTING_SAMPLES_MIN && member->latency_sum > 0;
+}
+
+static double log_latency(const struct weighted *member)
+{
+	return log(member->latency_sum / member->samples);
 }
 
 /*
@@ -20,29 +26,47 @@ static double mean_log_latency(const struct weighted *members, size_t count, siz
 	for (size_t i = 0; i < count; i++) {
 		double weight = members[i].configured * members[i].factor;
 
-		if (!has_evidence(&members[i]))
+		if (!has_samples(&members[i]))
 			continue;
-		sum += weight * log(members[i].latency_sum / members[i].samples);
+		sum += weight * log_latency(&members[i]);
 		weights += weight;
 		(*judged)++;
 	}
 	return weights > 0 ? sum / weights : 0;
 }
 
-/* The logarithm of the step that one member's latency asks for; 0 for none. */
-static double wanted_step(const struct weighted *member, double mean)
+/* Returns whether there is something to be said already; if so it is said, and its samples are used up. */
+static bool look(struct weighted *member, double mean)
 {
-	double limit = log(WEIGHTING_STEP_MAX);
-	double difference, chance, step;
+	double difference, chance;
 
-	if (!has_evidence(member))
-		return 0;
-	difference = mean - log(member->latency_sum / member->samples);
+	if (!has_samples(member))
+		return false;
+	difference = mean - log_latency(member);
 	chance = WEIGHTING_SIGNIFICANCE / sqrt(member->samples);
+	if (fabs(difference) < chance && member->samples < WEIGHTING_SAMPLES_ENOUGH)
+		return false;
 	if (fabs(difference) < fmax(chance, WEIGHTING_DEAD_BAND))
-		return 0;
-	step = WEIGHTING_GAIN * difference;
-	return fmax(-limit, fmin(limit, step));
+		difference = 0;
+	memmove(member->looks + 1, member->looks, sizeof(member->looks) - sizeof(difference));
+	member->looks[0] = difference;
+	member->samples = 0;
+	member->latency_sum = 0;
+	return true;
+}
+
+/* What all looks agree on: the least of them, or 0 if they do not point the same way. */
+static double agreed(const struct weighted *member)
+{
+	double least = member->looks[0];
+
+	for (size_t i = 1; i < WEIGHTING_LOOKS; i++) {
+		if (member->looks[i] * least <= 0)
+			return 0;
+		if (fabs(member->looks[i]) < fabs(least))
+			least = member->looks[i];
+	}
+	return least;
 }
 
 /* Factors are relative: their mean by configured weight is 1. */
@@ -64,23 +88,21 @@ static void normalise(struct weighted *members, size_t count)
 
 bool weighting_step(struct weighted *members, size_t count)
 {
+	double limit = log(WEIGHTING_STEP_MAX);
 	size_t judged;
 	double mean = mean_log_latency(members, count, &judged);
 	bool changed = false;
 
 	for (size_t i = 0; judged > 1 && i < count; i++) {
-		double step = wanted_step(&members[i], mean);
+		double step;
 
-		members[i].factor *= exp(step);
+		if (!look(&members[i], mean))
+			continue;
+		step = WEIGHTING_GAIN * agreed(&members[i]);
+		members[i].factor *= exp(fmax(-limit, fmin(limit, step)));
 		changed |= step != 0;
 	}
 	if (changed)
 		normalise(members, count);
-	for (size_t i = 0; i < count; i++) {
-		double keep = changed ? 0 : members[i].samples > WEIGHTING_SAMPLES_MAX ? 0.5 : 1;
-
-		members[i].samples *= keep;
-		members[i].latency_sum *= keep;
-	}
 	return changed;
 }

@@ -6,7 +6,9 @@
  * too large for its capacity then answers late, and one whose weight is too small early. So weights move
  * in small steps until the latencies agree. This needs no CPU figures, which say nothing of work that waits.
  *
- * A step is taken only on evidence: the latency must differ from the mean by more than chance makes it.
+ * A look compares a member's latency with the mean, as soon as there is evidence: more difference than
+ * chance makes. A step is taken only when several looks in a row say the same, and no further than the
+ * one of them that says least: what comes and goes is the fast loop's to meet, and is not remembered.
  */
 #ifndef PLIMSOLL_WEIGHTING_H
 #define PLIMSOLL_WEIGHTING_H
@@ -16,11 +18,10 @@
 
 /* How much of the difference, as a logarithm, one step takes back. */
 #define WEIGHTING_GAIN 0.4
-/*
- * No step is larger than this factor, or its inverse: what lasts a second or two is the fast loop's to
- * meet, and must not be remembered for long.
- */
-#define WEIGHTING_STEP_MAX 1.3
+/* No step is larger than this factor, or its inverse. */
+#define WEIGHTING_STEP_MAX 2.0
+/* So many looks have to agree. */
+#define WEIGHTING_LOOKS 3
 /* How far a weight may go from what is configured. */
 #define WEIGHTING_FACTOR_MAX 8.0
 /* Differences below this are left alone, however sure they are. */
@@ -29,19 +30,20 @@
 #define WEIGHTING_SIGNIFICANCE 2.0
 /* Fewer samples say nothing. */
 #define WEIGHTING_SAMPLES_MIN 10.0
-/* More are old: half of them are forgotten. */
-#define WEIGHTING_SAMPLES_MAX 4000.0
+/* If so many show no difference, there is none worth waiting for. */
+#define WEIGHTING_SAMPLES_ENOUGH 400.0
 
 struct weighted {
 	double configured; /* weight */
 	double factor; /* on it; 1 to begin with */
-	double latency_sum; /* of the samples, in any unit; since the last step */
+	double latency_sum; /* of the samples, in any unit; since the last look */
 	double samples;
+	double looks[WEIGHTING_LOOKS]; /* logarithms of mean latency : own, the latest first */
 };
 
 /*
- * Takes one step, or waits for more evidence. Returns whether factors changed; then the samples are
- * forgotten, because they were made under other weights. Members without samples keep their factor.
+ * Looks at those of whom there is evidence, and forgets their samples; then takes the steps that
+ * are agreed on. Returns whether factors changed. Members without samples keep their factor.
  */
 bool weighting_step(struct weighted *members, size_t count);
 
