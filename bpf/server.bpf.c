@@ -130,8 +130,9 @@ static __always_inline enum skip report(struct __sk_buff *skb, const struct pack
 		skip = may_detour(skb, packet, set, peer, response, now);
 	if (skip == SKIP_STAMPED)
 		skip = stamp(skb, packet, peer, load, set, now);
-	if (skip == SKIP_STAMPED && stats->tokens >= REPORT_TOKENS)
-		stats->tokens -= REPORT_TOKENS;
+	/* One that was free uses up what has been saved: more than 100/s are a share of the packets. */
+	if (skip == SKIP_STAMPED)
+		stats->tokens -= stats->tokens < REPORT_TOKENS ? stats->tokens : REPORT_TOKENS;
 	return skip;
 }
 

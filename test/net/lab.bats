@@ -11,6 +11,7 @@ setup_file() {
 }
 
 teardown() {
+	[ -n "${LAB:-}" ] || return 0
 	lab down
 	lab down "name=${LAB}x"
 }
