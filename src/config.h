@@ -65,8 +65,9 @@ struct config {
 	enum config_role role;
 	char (*interfaces)[CONFIG_INTERFACE_MAX];
 	size_t interface_count;
-	bool listening; /* listen: is there */
-	struct endpoint listen;
+	bool listening; /* HTTP is answered in TCP, too */
+	bool listen_given; /* and not by default */
+	struct endpoint listen; /* a balancer's default: 127.0.0.1:9570 */
 	bool agent_listening; /* server; agent_listen: is there */
 	struct endpoint agent_listen;
 	bool keyed; /* report_key: is there */

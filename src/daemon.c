@@ -140,9 +140,10 @@ int daemon_serve(struct daemon *daemon, const struct http_route *routes, void *c
 
 	runtime_path(daemon->runtime.name, "api.sock", path, sizeof(path));
 	err = http_open(daemon->base, path, routes, context, &daemon->http);
-	if (!err && config->listening)
-		err = http_open_tcp(daemon->http, &config->listen, true);
-	return err;
+	if (err || !config->listening)
+		return err;
+	err = http_open_tcp(daemon->http, &config->listen, config->listen_given);
+	return config->listen_given ? err : 0;
 }
 
 struct event *daemon_every(struct daemon *daemon, unsigned int milliseconds, event_callback_fn call,

@@ -51,6 +51,11 @@ static void tell_ready(struct balancer *balancer)
 	const struct attached_interface *first = &dataplane->interfaces[0];
 	size_t resolved, count = count_backends(balancer, &resolved);
 
+	if (!balancer->daemon.ready)
+		events_add(balancer->sources.events, EVENT_START, NULL, NULL,
+			   "version " PLIMSOLL_VERSION
+			   " has started, %zu of %zu backends reachable",
+			   resolved, count);
 	daemon_ready(
 		&balancer->daemon, "%zu service%s, %zu of %zu backends reachable, %s XDP on %s%s",
 		dataplane->config->service_count, dataplane->config->service_count == 1 ? "" : "s",
@@ -58,37 +63,66 @@ static void tell_ready(struct balancer *balancer)
 		dataplane->interface_count > 1 ? " and others" : "");
 }
 
-static bool has_member(const struct balanced_service *service, struct in_addr address)
+static void tell_interfaces(struct balancer *balancer)
+{
+	const struct dataplane *dataplane = &balancer->dataplane;
+
+	for (size_t i = 0; i < dataplane->interface_count; i++)
+		events_add(balancer->sources.events, EVENT_XDP_MODE, NULL, NULL, "%s XDP on %s",
+			   dataplane->interfaces[i].native ? "native" : "generic",
+			   dataplane->interfaces[i].name);
+}
+
+static const struct member *find_member(const struct balanced_service *service,
+					struct in_addr address)
 {
 	for (size_t i = 0; i < service->config->backend_count; i++)
 		if (service->members[i].config->address.s_addr == address.s_addr)
-			return true;
-	return false;
+			return &service->members[i];
+	return NULL;
 }
 
-static void tell_neighbour(const struct neighbour *neighbour)
+/* A zero MAC address where the backend was never reached. */
+static struct neighbour known_neighbour(const struct dataplane *dataplane, struct in_addr address)
 {
-	char address[INET_ADDRSTRLEN], mac[MAC_TEXT_MAX];
+	const struct member *member = NULL;
 
-	address_format(neighbour->address, address);
-	if (neighbour->resolved)
-		log_notice("backend %s is at %s", address, mac_format(neighbour->mac, mac));
+	for (size_t i = 0; !member && i < dataplane->config->service_count; i++)
+		member = find_member(&dataplane->services[i], address);
+	return member ? member->neighbour : (struct neighbour){.address = address};
+}
+
+static void tell_neighbour(struct events *events, const struct neighbour *before,
+			   const struct neighbour *now)
+{
+	char address[INET_ADDRSTRLEN], mac[MAC_TEXT_MAX], old[MAC_TEXT_MAX];
+
+	address_format(now->address, address);
+	mac_format(now->mac, mac);
+	if (!now->resolved && !before->resolved)
+		return; /* not yet */
+	if (!now->resolved)
+		events_add(events, EVENT_NO_NEIGHBOUR, NULL, address,
+			   "does not answer ARP any more: new connections go to the others");
+	else if (before->resolved && memcmp(before->mac, now->mac, sizeof(now->mac)))
+		events_add(events, EVENT_MAC_CHANGED, NULL, address, "is at %s, no longer at %s",
+			   mac, mac_format(before->mac, old));
 	else
-		log_warning("backend %s does not answer ARP: new connections go to the others",
-			    address);
+		events_add(events, EVENT_BACKEND_UP, NULL, address, "is at %s", mac);
 }
 
 static void backend_moved(const struct neighbour *neighbour, void *context)
 {
 	struct balancer *balancer = context;
 	struct dataplane *dataplane = &balancer->dataplane;
+	struct neighbour before = known_neighbour(dataplane, neighbour->address);
 	size_t resolved;
 
 	if (!dataplane_set_neighbour(dataplane, neighbour))
 		return;
-	tell_neighbour(neighbour);
+	tell_neighbour(balancer->sources.events, &before, neighbour);
 	for (size_t i = 0; i < dataplane->config->service_count; i++)
-		if (has_member(&dataplane->services[i], neighbour->address))
+		if (find_member(&dataplane->services[i], neighbour->address))
 			dataplane_build_ring(dataplane, &dataplane->services[i]);
 	if (balancer->sampling && count_backends(balancer, &resolved) == resolved)
 		tell_ready(balancer);
@@ -131,7 +165,7 @@ static void sample(evutil_socket_t fd, short events, void *context)
 {
 	(void)fd;
 	(void)events;
-	status_sample(context);
+	sources_sample(context);
 }
 
 static void weigh(evutil_socket_t fd, short events, void *context)
@@ -157,11 +191,10 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 			const struct member *member = &dataplane->services[i].members[j];
 
 			if (!member->neighbour.resolved)
-				log_warning(
-					"%s: backend %s does not answer ARP; it is asked again each "
-					"second",
-					dataplane->services[i].config->name,
-					address_format(member->config->address, text));
+				events_add(balancer->sources.events, EVENT_NO_NEIGHBOUR,
+					   dataplane->services[i].config->name,
+					   address_format(member->config->address, text),
+					   "does not answer ARP; it is asked again each second");
 		}
 	}
 	tell_ready(balancer);
@@ -174,7 +207,7 @@ static int start_timers(struct balancer *balancer)
 
 	balancer->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, balancer);
 	balancer->sampling =
-		daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, balancer->sources.status);
+		daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, &balancer->sources);
 	balancer->weighting = daemon_every(daemon, WEIGHTS_INTERVAL_MS, weigh, balancer->weights);
 	if (!balancer->patience || !balancer->sampling || !balancer->weighting)
 		return -ENOMEM;
@@ -191,19 +224,21 @@ static int start(struct balancer *balancer)
 
 	err = dataplane_load(&balancer->dataplane, daemon->config, &daemon->runtime);
 	if (!err)
+		err = sources_open(sources, daemon->base, &balancer->dataplane);
+	if (!err)
 		err = prepare_host(balancer);
 	if (!err)
 		err = watch_backends(balancer);
 	if (err)
 		return err;
-	sources->status = status_open(&balancer->dataplane);
-	sources->streams = streams_open(daemon->base, status_json, sources->status);
 	balancer->weights = weights_open(&balancer->dataplane);
-	if (!sources->status || !sources->streams || !balancer->weights)
+	if (!balancer->weights)
 		return -ENOMEM;
 	err = daemon_serve(daemon, balancer_routes, &balancer->sources);
 	if (!err)
 		err = dataplane_attach(&balancer->dataplane);
+	if (!err)
+		tell_interfaces(balancer);
 	if (!err)
 		err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
 	status_polls(sources->status, balancer->poller);
@@ -236,8 +271,7 @@ int balancer_command(int argc, char **argv)
 		event_free(balancer.patience);
 	weights_close(balancer.weights);
 	poll_close(balancer.poller);
-	streams_close(balancer.sources.streams);
-	status_close(balancer.sources.status);
+	sources_close(&balancer.sources);
 	if (take_back)
 		dataplane_detach(&balancer.dataplane);
 	dataplane_close(&balancer.dataplane);

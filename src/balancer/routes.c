@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "balancer/routes.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "balancer/metrics.h"
 #include "http/files.h"
+#include "http/metrics.h"
 
 static void answer_status(struct http_request *request, void *context)
 {
@@ -58,7 +64,29 @@ static void answer_stream(struct http_request *request, void *context)
 {
 	const struct sources *sources = context;
 
-	streams_answer(sources->streams, request, NULL);
+	const char *seen = evhttp_find_header(evhttp_request_get_input_headers(request->libevent),
+					      "Last-Event-ID");
+	struct evbuffer *missed = seen ? evbuffer_new() : NULL;
+
+	if (missed)
+		events_replay(sources->events, strtoull(seen, NULL, 10), missed);
+	streams_answer(sources->streams, request, missed);
+	if (missed)
+		evbuffer_free(missed);
+}
+
+static void answer_events(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+	uint64_t after = 0;
+
+	if (http_query_number(request, "after", 0, UINT64_MAX, &after))
+		http_send_json(request, HTTP_OK, events_json(sources->events, after));
+}
+
+static void answer_metrics(struct http_request *request, void *context)
+{
+	metrics_answer(request, balancer_metrics, context);
 }
 
 const struct http_route balancer_routes[] = {
@@ -68,8 +96,38 @@ const struct http_route balancer_routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/backends", answer_backends},
 	{EVHTTP_REQ_GET, false, "/api/v1/loads", answer_loads},
 	{EVHTTP_REQ_GET, false, "/api/v1/health", answer_health},
+	{EVHTTP_REQ_GET, false, "/api/v1/events", answer_events},
 	{EVHTTP_REQ_GET, false, "/api/v1/stream", answer_stream},
+	{EVHTTP_REQ_GET, false, "/metrics", answer_metrics},
 	{EVHTTP_REQ_GET, false, "/", http_answer_file},
 	{EVHTTP_REQ_GET, false, "/*", http_answer_file},
 	{0},
 };
+
+int sources_open(struct sources *sources, struct event_base *base,
+		 const struct dataplane *dataplane)
+{
+	sources->status = status_open(dataplane);
+	if (sources->status)
+		sources->streams = streams_open(base, status_json, sources->status);
+	if (sources->streams)
+		sources->events = events_open(sources->streams);
+	if (sources->events)
+		sources->watch = watch_open(sources->status, sources->events);
+	return sources->watch ? 0 : -ENOMEM;
+}
+
+void sources_close(struct sources *sources)
+{
+	watch_close(sources->watch);
+	events_close(sources->events);
+	streams_close(sources->streams);
+	status_close(sources->status);
+	memset(sources, 0, sizeof(*sources));
+}
+
+void sources_sample(struct sources *sources)
+{
+	status_sample(sources->status);
+	watch_look(sources->watch);
+}

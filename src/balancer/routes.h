@@ -3,7 +3,9 @@
 #ifndef PLIMSOLL_BALANCER_ROUTES_H
 #define PLIMSOLL_BALANCER_ROUTES_H
 
+#include "balancer/events.h"
 #include "balancer/status.h"
+#include "balancer/watch.h"
 #include "http/http.h"
 #include "http/stream.h"
 
@@ -11,7 +13,17 @@
 struct sources {
 	struct status *status;
 	struct streams *streams;
+	struct events *events;
+	struct watch *watch;
 };
+
+/* All of them, or -ENOMEM. The dataplane must outlive them. */
+int sources_open(struct sources *sources, struct event_base *base,
+		 const struct dataplane *dataplane);
+void sources_close(struct sources *sources);
+
+/* To be called every STATUS_SAMPLE_INTERVAL_MS. */
+void sources_sample(struct sources *sources);
 
 /* Their context is a struct sources. */
 extern const struct http_route balancer_routes[];

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "attach.h"
 #include "balancer.skel.h"
@@ -51,6 +52,7 @@ struct status *status_open(const struct dataplane *dataplane)
 		return NULL;
 	status->dataplane = dataplane;
 	status->started_ns = now_ns();
+	status->started_seconds = (uint64_t)time(NULL);
 	if (make_room(status)) {
 		status_close(status);
 		return NULL;

@@ -15,6 +15,7 @@ struct status {
 	const struct dataplane *dataplane;
 	const struct poller *poller; /* NULL: nobody is polled */
 	uint64_t started_ns;
+	uint64_t started_seconds; /* since the epoch */
 	size_t member_count;
 	struct sample samples[STATUS_SAMPLES]; /* a ring */
 	size_t newest;

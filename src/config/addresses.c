@@ -99,6 +99,9 @@ const char *parse_listen(const struct field *field, const char *text, void *valu
 	struct config *config = value;
 
 	(void)field;
+	config->listen_given = true;
+	if (!strcmp(text, "none"))
+		return NULL;
 	return parse_own_endpoint(text, &config->listen, &config->listening);
 }
 

@@ -16,6 +16,7 @@
 
 /* A polled load counts for so many intervals unless stale_after says something else. */
 #define STALE_POLLS 3
+#define HTTP_PORT 9570
 
 static const char *const role_names[] = {
 	[CONFIG_BALANCER] = "balancer",
@@ -93,6 +94,15 @@ static void settle_staleness(struct config_source *source, struct config *config
 	}
 }
 
+static void settle_listen(struct config *config)
+{
+	if (config->role != CONFIG_BALANCER || config->listen_given)
+		return;
+	config->listen.address.s_addr = htonl(INADDR_LOOPBACK);
+	config->listen.port = HTTP_PORT;
+	config->listening = true;
+}
+
 static int read_config(struct config_source *source, struct config *config)
 {
 	int err = refuse_other_role(source, config->role);
@@ -104,6 +114,7 @@ static int read_config(struct config_source *source, struct config *config)
 		return err;
 	name_services(config);
 	settle_staleness(source, config);
+	settle_listen(config);
 	err = check_consistency(source, config);
 	if (err)
 		return err;

@@ -328,10 +328,12 @@ static const struct field config_fields[] = {
 	},
 	{
 		.key = "listen",
-		.roles = BALANCER,
-		.sentence = "Where the read-only HTTP API listens; if absent, nowhere.",
-		.expected = "an IPv4 address and a port, such as 127.0.0.1:9570",
-		/* Sets `listening` too. */
+		.roles = BOTH,
+		.sentence =
+			"Where status page, metrics and API are answered in HTTP, read-only; if "
+			"absent, a balancer's are on 127.0.0.1:9570 and a server's nowhere.",
+		.expected = "an IPv4 address and a port, such as 127.0.0.1:9570, or none",
+		/* Sets `listening` and `listen_given` too. */
 		.parse = parse_listen,
 	},
 	{

@@ -238,6 +238,11 @@ void streams_answer(struct streams *streams, struct http_request *request, struc
 		http_send_error(request, HTTP_INTERNAL, "out of memory");
 }
 
+size_t streams_count(const struct streams *streams)
+{
+	return streams->count;
+}
+
 struct streams *streams_open(struct event_base *base, stream_status *status, void *context)
 {
 	struct streams *streams = calloc(1, sizeof(*streams));

@@ -29,6 +29,8 @@ void streams_close(struct streams *streams);
  */
 void streams_answer(struct streams *streams, struct http_request *request, struct evbuffer *first);
 
+size_t streams_count(const struct streams *streams);
+
 /* Appends one message; id is left out if 0. */
 int stream_message(struct evbuffer *to, const char *event, uint64_t id, const json_t *data);
 

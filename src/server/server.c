@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "clock.h"
 #include "daemon.h"
@@ -167,6 +168,7 @@ static int start(struct server_daemon *server)
 		return err;
 	server->status.dataplane = &server->dataplane;
 	server->status.started_ns = now_ns();
+	server->status.started_seconds = (uint64_t)time(NULL);
 	err = daemon_serve(daemon, server_routes, &server->status);
 	if (!err)
 		err = server_dataplane_attach(&server->dataplane);

@@ -10,6 +10,7 @@
 struct server_status {
 	const struct server_dataplane *dataplane;
 	uint64_t started_ns;
+	uint64_t started_seconds; /* since the epoch */
 };
 
 /* A new reference. context: a struct server_status. */

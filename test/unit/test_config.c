@@ -147,7 +147,10 @@ static void balancer_defaults(void **state)
 	struct config *config;
 
 	assert_int_equal(load(*state, SERVICE BACKENDS, CONFIG_BALANCER, &config), 0);
-	assert_false(config->listening);
+	assert_true(config->listening);
+	assert_false(config->listen_given);
+	assert_string_equal(address_text(config->listen.address), "127.0.0.1");
+	assert_int_equal(config->listen.port, 9570);
 	assert_false(config->keyed);
 	assert_int_equal(config->flow_table_entries, 1048576);
 	assert_int_equal(config->hash_seed, 0);

@@ -69,7 +69,7 @@ static const struct wrong wrongs[] = {
 	 "makes this a server's configuration; expected a balancer's"},
 	{SERVICE BACKENDS, CONFIG_SERVER, 4, "backends",
 	 "makes this a balancer's configuration; expected a server's"},
-	{SERVER SERVER_SERVICE "listen: 127.0.0.1:1\n", CONFIG_SERVER, 4, "listen",
+	{SERVER SERVER_SERVICE "hash_seed: 1\n", CONFIG_SERVER, 4, "hash_seed",
 	 "is a key of a balancer's configuration; expected a server's only"},
 	{SERVICE BACKENDS "report: {}\n", CONFIG_BALANCER, 5, "report", "a key of a server's"},
 

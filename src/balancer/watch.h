@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Looks at every backend ten times a second for what nobody tells: that reports begin or fail to
+ * come, that weights move; and keeps the histograms.
+ */
+#ifndef PLIMSOLL_BALANCER_WATCH_H
+#define PLIMSOLL_BALANCER_WATCH_H
+
+#include "balancer/events.h"
+#include "balancer/status.h"
+#include "http/metrics.h"
+
+struct watch;
+
+extern const struct bounds report_age_bounds, reported_latency_bounds; /* s */
+
+/* Both must outlive it. NULL if there is no memory. */
+struct watch *watch_open(const struct status *status, struct events *events);
+void watch_close(struct watch *watch);
+
+/* To be called after each status_sample(). */
+void watch_look(struct watch *watch);
+
+/* Of service number i. */
+const struct histogram *watch_report_ages(const struct watch *watch, size_t i);
+const struct histogram *watch_reported_latencies(const struct watch *watch, size_t i);
+
+#endif
