@@ -231,6 +231,9 @@ BASH_COMPLETION = $(prefix)/share/bash-completion/completions/plimsoll
 ZSH_COMPLETION = $(prefix)/share/zsh/site-functions/_plimsoll
 MANUAL = $(prefix)/share/man
 SHARE = $(prefix)/share/plimsoll
+LAB = $(prefix)/lib/plimsoll/lab
+LAB_SCRIPTS := lab/lab lab/pass.bpf.c lab/wrk.lua \
+	$(addprefix lab/,common.sh network.sh servers.sh plimsoll.sh load.sh wire.sh play.sh)
 
 .PHONY: install
 install: all ## install below $(DESTDIR)$(prefix)
@@ -238,13 +241,17 @@ install: all ## install below $(DESTDIR)$(prefix)
 	install -D -m 644 packaging/completion/plimsoll.bash $(DESTDIR)$(BASH_COMPLETION)
 	install -D -m 644 packaging/completion/_plimsoll $(DESTDIR)$(ZSH_COMPLETION)
 	install -D -m 644 packaging/wireshark/plimsoll.lua $(DESTDIR)$(SHARE)/plimsoll.lua
+	install -D -m 644 -t $(DESTDIR)$(LAB) $(LAB_SCRIPTS)
+	chmod 755 $(DESTDIR)$(LAB)/lab
+	ln -sf ../lib/plimsoll/lab/lab $(DESTDIR)$(prefix)/sbin/plimsoll-lab
 	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man5 $(BUILD)/man/man5/*
 	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man8 $(BUILD)/man/man8/*
 
 .PHONY: uninstall
 uninstall: ## and take it away again
 	rm -f $(DESTDIR)$(prefix)/sbin/plimsoll $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION) \
-		$(DESTDIR)$(SHARE)/plimsoll.lua \
+		$(DESTDIR)$(SHARE)/plimsoll.lua $(DESTDIR)$(prefix)/sbin/plimsoll-lab \
+		$(addprefix $(DESTDIR)$(LAB)/,$(notdir $(LAB_SCRIPTS))) \
 		$(DESTDIR)$(MANUAL)/man[58]/plimsoll.8 $(DESTDIR)$(MANUAL)/man[58]/plimsoll-*.[58]
 
 .PHONY: clean
