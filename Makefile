@@ -156,6 +156,18 @@ bench-feedback: ## in-band feedback against polling (BENCH_QUICK=1: 8 minutes)
 	@bench/feedback
 	@bench/report >/dev/null
 
+.PHONY: bench-server
+bench-server: ## what the agent costs its server
+	@packaging/deps build demo bench
+	@$(MAKE) --no-print-directory all
+	@bench/server
+
+.PHONY: bench-loss
+bench-loss: ## what lost reports and lost SYNs cost
+	@packaging/deps build demo bench
+	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
+	@bench/loss
+
 .PHONY: bench-step
 bench-step: ## how soon a server that becomes slow is spared
 	@packaging/deps build demo bench
