@@ -136,6 +136,22 @@ $(BUILD)/lab/load: $(wildcard lab/load*.c) $(LAB_HEADERS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab $(LDFLAGS) -o $@ $(filter %.c,$^) -lm
 
+# The simulator: as much of Plimsoll as decides something, and the world around it.
+SIMULATOR := $(patsubst %.c,$(BUILD)/%.o,$(filter-out bench/simulate.c,$(wildcard bench/simulate*.c))) \
+	$(BUILD)/src/ring.o $(BUILD)/src/schedule.o $(BUILD)/src/weighting.o
+
+$(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -Ilab -MMD -MP -c -o $@ $<
+
+$(BUILD)/test/unit/test_simulate: test/unit/test_simulate.c $(SIMULATOR)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Ibench -Ilab -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+		$(SIMULATOR) -lm -lcmocka
+
+$(BUILD)/bench/simulate: $(BUILD)/bench/simulate.o $(SIMULATOR)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm
+
+-include $(SIMULATOR:.o=.d) $(BUILD)/bench/simulate.d
 -include $(OBJECTS:.o=.d) $(BPF_PROGRAMS:%=$(BUILD)/bpf/%.bpf.d) $(PACKET_COMMON:.o=.d) \
 	$(patsubst %,%.d,$(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS))
 
@@ -173,6 +189,12 @@ bench-step: ## how soon a server that becomes slow is spared
 	@packaging/deps build demo bench
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
 	@bench/feedback --only step
+
+.PHONY: simulate
+simulate: ## ask the simulator, two minutes (SIMULATE_QUICK=1: less)
+	@packaging/deps build
+	@$(MAKE) --no-print-directory $(BUILD)/bench/simulate
+	@$(BUILD)/bench/simulate $(if $(SIMULATE_QUICK),--quick) --json $(BUILD)/bench/simulate.json
 
 .PHONY: test
 test: ## install what is missing, build, pass all tests
@@ -233,7 +255,7 @@ lint: ## clang-format, clang-tidy, shellcheck
 	@shellcheck -x $(SHELL_FILES)
 	@printf '%s\n' $(BPF_FILES) | $(call TIDY,$(BPF_CFLAGS))
 	@printf '%s\n' $(filter-out $(BPF_FILES),$(filter %.c,$(C_FILES))) | \
-		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab)
+		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench)
 
 .PHONY: format
 format: ## put all C files into the house's format
