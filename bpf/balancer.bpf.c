@@ -22,6 +22,7 @@
 #include "packet.h"
 #include "report.h"
 #include "select.h"
+#include "trace.h"
 
 #define AF_INET 2
 
@@ -135,7 +136,8 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 		}
 	}
 
-	index = select_backend(service, hash, opens);
+	index = select_backend(service, hash, opens,
+			       traced(context->settings) ? trace_decision() : 0);
 	*backend = bpf_map_lookup_elem(&backends, &index);
 	if (index == BACKEND_NONE || !*backend)
 		return BACKEND_NONE;
@@ -158,6 +160,8 @@ static __always_inline enum verdict forward(struct context *context, const struc
 	__u32 index;
 
 	index = flow_to_backend(context, service, &backend, &is_new);
+	if (traced(context->settings))
+		trace_flow(service->id, index, is_new);
 	if (index == BACKEND_NONE)
 		return VERDICT_NO_BACKEND;
 	if (!backend->ifindex)
@@ -263,6 +267,8 @@ static __always_inline enum verdict receive_report(struct context *context,
 	struct load *load;
 	__u32 index;
 
+	if (traced(context->settings))
+		trace_report(received);
 	if (received->error || option_checksum(context->packet.ip, &received->option) != 0xFFFF)
 		return VERDICT_REPORT_MALFORMED;
 	server = bpf_map_lookup_elem(&servers, &id);
@@ -316,12 +322,18 @@ int balancer(struct xdp_md *xdp)
 		.end = (void *)(long)xdp->data_end,
 		.action = XDP_ABORTED,
 	};
+	enum verdict verdict;
 	__u32 zero = 0;
 
 	context.settings = bpf_map_lookup_elem(&settings, &zero);
 	if (!context.settings)
 		return XDP_PASS;
-	return finish(&context, decide(&context));
+	if (traced(context.settings))
+		trace_begin(xdp);
+	verdict = decide(&context);
+	if (traced(context.settings))
+		trace_end(xdp, verdict);
+	return finish(&context, verdict);
 }
 
 /* Behind XDP: sends on what leave_to_resolve() has left to the host. */

@@ -58,7 +58,29 @@ struct selection {
 	__u32 backend;
 	__u32 id;
 	__u32 first; /* where to begin, so that equals take turns */
+	struct decision *decision; /* NULL: nobody asks */
 };
+
+/* Notes what has been looked at; of more than there is room for, the lowest. */
+__noinline int decision_note(struct decision *decision, __u32 index, __u64 key)
+{
+	__u32 place, i;
+
+	if (!decision)
+		return 0;
+	place = decision->looked_at++;
+	if (place >= CHOICES_MAX) {
+		place = 0;
+		for (i = 1; i < CHOICES_MAX; i++)
+			if (decision->keys[i] > decision->keys[place & (CHOICES_MAX - 1)])
+				place = i;
+		if (key >= decision->keys[place & (CHOICES_MAX - 1)])
+			return 0;
+	}
+	decision->keys[place & (CHOICES_MAX - 1)] = key;
+	decision->backends[place & (CHOICES_MAX - 1)] = index;
+	return 0;
+}
 
 static __always_inline void consider(struct selection *selection, __u32 index, __u32 number)
 {
@@ -66,6 +88,8 @@ static __always_inline void consider(struct selection *selection, __u32 index, _
 
 	selection->choosing.random = hash_mix(selection->choosing.random + number);
 	key = backend_key(selection->service, index, &selection->choosing, selection->now);
+	if (selection->decision)
+		decision_note(selection->decision, index, key);
 	if (key < selection->lowest) {
 		selection->lowest = key;
 		selection->backend = index;
@@ -105,7 +129,7 @@ static __always_inline __u32 next_of_schedule(void *ring, const struct service *
  * nor flooded.
  */
 static __always_inline __u32 least_of(void *ring, const struct service *service, __u64 hash,
-				      enum candidates from)
+				      enum candidates from, struct decision *decision)
 {
 	__u32 id = service->id, i;
 	struct choice_state *state = bpf_map_lookup_elem(&choice_states, &id);
@@ -113,6 +137,7 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 		.service = service,
 		.now = bpf_ktime_get_ns(),
 		.id = id,
+		.decision = decision,
 	};
 
 	selection.choosing.hash = hash;
@@ -121,6 +146,8 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 	selection.backend = ring_read(ring, choose_slot(hash, 0, service->ring_size));
 	selection.lowest =
 		backend_key(service, selection.backend, &selection.choosing, selection.now);
+	if (decision && (from != CANDIDATES_ALL || selection.lowest == KEY_UNKNOWN))
+		decision_note(decision, selection.backend, selection.lowest);
 	if (selection.lowest == KEY_UNKNOWN)
 		return selection.backend;
 	if (from == CANDIDATES_ALL) {
@@ -134,14 +161,20 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 	return selection.backend;
 }
 
-/* The backend of a flow that has none; BACKEND_NONE if there is none to take it. */
-__noinline __u32 select_backend(const struct service *service, __u64 hash, int is_new)
+/*
+ * The backend of a flow that has none; BACKEND_NONE if there is none to take it. *decision, which must
+ * be empty, says afterwards how that came about.
+ */
+__noinline __u32 select_backend(const struct service *service, __u64 hash, int is_new,
+				struct decision *decision)
 {
 	__u32 id = service ? service->id : 0;
 	void *ring = bpf_map_lookup_elem(&rings, &id);
 	enum candidates from;
 	__u32 next;
 
+	if (decision)
+		decision->made = 1;
 	if (!service || !ring || !service->ring_size)
 		return BACKEND_NONE;
 	from = candidates_of(service->policy);
@@ -155,7 +188,7 @@ __noinline __u32 select_backend(const struct service *service, __u64 hash, int i
 	switch (from) {
 	case CANDIDATES_RING:
 	case CANDIDATES_ALL:
-		return least_of(ring, service, hash, from);
+		return least_of(ring, service, hash, from, decision);
 	case CANDIDATES_RANDOM:
 		hash ^= (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 		break;

@@ -100,7 +100,8 @@ struct settings {
 	struct interface interfaces[INTERFACES_MAX];
 	__u32 flow_mask; /* buckets - 1 */
 	__u8 keyed;
-	__u8 pad[3];
+	__u8 tracing; /* some packets are to be told of: trace.h */
+	__u8 pad[2];
 };
 
 /*
@@ -215,6 +216,60 @@ enum flow_state {
 	FLOW_CLOSING, /* the client has sent FIN or RST */
 };
 
+/* How a choice came about, for those who ask: what has been looked at, and its keys (choose.h). */
+struct decision {
+	__u64 keys[CHOICES_MAX];
+	__u32 backends[CHOICES_MAX];
+	__u32 looked_at; /* more than CHOICES_MAX: the best of them are here */
+	__u32 made; /* 0: nothing had to be chosen */
+};
+
+/* ------------------------------------------------------------------- tracing */
+
+#define TRACE_SNAP_MAX 1536 /* bytes of a packet */
+#define TRACE_RING_BYTES (1 << 20)
+
+/* The one entry of `trace_filter`: which packets are to be told of. Zero is any. */
+struct trace_filter {
+	__u64 until_ns; /* CLOCK_MONOTONIC: a tracer that does not renew this is gone */
+	__u64 verdicts; /* a bit for each verdict that is wanted; not 0 */
+	__be32 service, client, backend; /* addresses */
+	__be32 client_mask;
+	__be16 service_port, client_port;
+	__u32 sample; /* so many of 2^32 packets are looked at */
+	__u32 rate; /* records a second, at most, by each CPU */
+	__u32 snap; /* bytes of each packet that are wanted */
+};
+
+/* What came of a packet. Behind it stand captured_in + captured_out bytes of the packet itself. */
+struct trace_record {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__be32 source, destination;
+	__be16 source_port, destination_port; /* 0 where they are not known */
+	__u32 ifindex;
+	__u32 length_in, length_out; /* of the frame */
+	__u16 captured_in, captured_out;
+	__u32 service; /* id; 0: not decided by then */
+	__u32 backend; /* index */
+	__u8 verdict;
+	__u8 tcp_flags;
+	__u8 opens; /* the flow begins here */
+	__u8 has_report;
+	__u8 option[32]; /* the report's */
+	struct decision decision;
+};
+
+/* A CPU's place to write a record, and its tally. */
+struct trace {
+	struct trace_record record;
+	__u8 packet[2 * TRACE_SNAP_MAX];
+	__u64 active; /* the record is of the packet that is on its way */
+	__u64 second; /* that `records` counts for */
+	__u64 records;
+	__u64 over_rate; /* not told because of the rate, ever */
+	__u64 no_room; /* not told because the reader was too slow, ever */
+};
+
 struct backend_stats {
 	__u64 packets;
 	__u64 bytes;
@@ -232,7 +287,6 @@ struct server_settings {
 	__u64 balancer_silence_ns; /* no detour to a balancer silent for this long */
 	__u64 report_key[2];
 	__u64 restarted_until_ns; /* reports bear flag R until then */
-	struct service_key first_service; /* of `services`; port 0 = there is none */
 	__s64 idle_distance; /* from a run queue to the books of idle time; 0 = not known: we trace */
 	__u32 server_id; /* network byte order */
 	__u32 max_share; /* of response packets, 2^16 = all */

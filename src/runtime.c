@@ -49,7 +49,7 @@ void runtime_path(const char *name, const char *file, char *path, size_t size)
 }
 
 /* A bpffs takes no '.' in names; no instance has a '+' in its own. */
-static void pins_path(const char *name, char *path, size_t size)
+void runtime_pins(const char *name, char *path, size_t size)
 {
 	char *dot;
 
@@ -204,7 +204,7 @@ int runtime_open(struct runtime *runtime, const char *name)
 		return rc;
 	snprintf(runtime->name, sizeof(runtime->name), "%s", name);
 	snprintf(runtime->directory, sizeof(runtime->directory), "%s/%s", ROOT, name);
-	pins_path(name, runtime->pins, sizeof(runtime->pins));
+	runtime_pins(name, runtime->pins, sizeof(runtime->pins));
 	door = door_enter();
 	if (door < 0)
 		return door;

@@ -36,6 +36,9 @@ void runtime_remove(struct runtime *runtime);
 /* "/run/plimsoll/NAME/FILE" into path[size]. */
 void runtime_path(const char *name, const char *file, char *path, size_t size);
 
+/* The directory of its pins. */
+void runtime_pins(const char *name, char *path, size_t size);
+
 /*
  * The instance that a client means: the name given, or the only one there is, or "balancer" among
  * several. Writes into name[size]; says what there is to choose from. Returns 0 or -errno.

@@ -65,6 +65,7 @@ static int write_settings(struct dataplane *dataplane)
 	settings.hash_seed = choose_hash_seed(dataplane->config, &old);
 	settings.flow_mask = (uint32_t)dataplane->flow_buckets - 1;
 	settings.keyed = dataplane->config->keyed;
+	settings.tracing = old.tracing;
 	/* The wire header's key: the bytes read as little-endian words. */
 	memcpy(settings.report_key, dataplane->config->report_key, sizeof(settings.report_key));
 	settings.report_key[0] = le64toh(settings.report_key[0]);

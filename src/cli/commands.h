@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The verbs that end at once: argv[0] is the verb, the return value the exit status. */
+/* The verbs that are no daemons: argv[0] is the verb, the return value the exit status. */
 #ifndef PLIMSOLL_COMMANDS_H
 #define PLIMSOLL_COMMANDS_H
 
 #include "options.h"
 
 extern const struct option_row show_options[];
+extern const struct option_row top_options[];
+extern const struct option_row trace_options[];
+extern const struct option_row where_options[];
 extern const struct option_row load_options[];
 extern const struct option_row check_config_options[];
 
 int show_command(int argc, char **argv);
+int top_command(int argc, char **argv);
+int trace_command(int argc, char **argv);
+int where_command(int argc, char **argv);
 int load_command(int argc, char **argv);
 int check_config_command(int argc, char **argv);
 

@@ -163,6 +163,7 @@ static void backend_put(const struct before *before, uint32_t number)
 		.server = backend_server(number),
 		.cost = COST_ONE / weight,
 		.ifindex = before->no_neighbours ? 0 : ifindex,
+		.address = server_id(number),
 	};
 	struct server server = {
 		.index = backend_server(number),
