@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A balancer loaded for measuring: its service, servers with live load, and a flow table. */
+#ifndef PLIMSOLL_BENCH_PACKET_BED_H
+#define PLIMSOLL_BENCH_PACKET_BED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "packet/packet.h"
+
+#include "packet_recipe.h"
+
+#define BED_VIP "10.1.0.100"
+#define BED_PORT 80
+#define BED_MAC "02:00:00:00:01:02"
+#define BED_SERVER_MAC "02:00:00:00:00:11"
+#define BED_CLIENT "10.1.0.50"
+
+struct bed {
+	struct balancer_bpf *skeleton;
+	int program;
+	uint32_t ifindex;
+};
+
+/* Makes the network in a namespace of our own; once. Returns the interface's index, or -errno. */
+int bed_network(void);
+
+/* flow_entries: slots of the flow table, a power of two. Returns 0 or -errno. */
+int bed_open(struct bed *bed, uint32_t ifindex, uint32_t flow_entries, bool traceable);
+void bed_close(struct bed *bed);
+
+/* Reports of the servers that are fresh for long, and older than any of variants_fill(). */
+void bed_refresh(const struct bed *bed);
+
+/* Reports of the first server in packets from `frame`, each newer than the one before. */
+void variants_fill(int map, const struct frame *frame);
+
+uint64_t bed_verdicts(const struct bed *bed, uint32_t verdict);
+
+#endif
