@@ -11,17 +11,22 @@
 static void explain_mapping(const struct mapping *mapping, enum config_role role, int indent,
 			    FILE *out);
 
-static void explain_field(const struct field *field, enum config_role role, int indent, FILE *out)
+static void print_default(const struct field *field, FILE *out)
 {
-	char expected[EXPECTED_MAX];
-
-	fprintf(out, "%*s%s: ", indent, "", field->key);
 	if (field->required)
 		fprintf(out, "required\n");
 	else if (field->fallback)
 		fprintf(out, "default %s\n", field->fallback);
 	else
 		fprintf(out, "optional\n");
+}
+
+static void explain_field(const struct field *field, enum config_role role, int indent, FILE *out)
+{
+	char expected[EXPECTED_MAX];
+
+	fprintf(out, "%*s%s: ", indent, "", field->key);
+	print_default(field, out);
 	fprintf(out, "%*s%s\n", indent + INDENT, "", field->sentence);
 	fprintf(out, "%*sExpected: %s.\n", indent + INDENT, "", field_expected(field, expected));
 	if (field->mapping)
@@ -75,12 +80,7 @@ static void list_field(const struct field *field, enum config_role role, FILE *o
 	char expected[EXPECTED_MAX], text[EXPECTED_MAX + 16];
 
 	fprintf(out, ".It Ic %s : ", field->key);
-	if (field->required)
-		fprintf(out, "required\n");
-	else if (field->fallback)
-		fprintf(out, "default %s\n", field->fallback);
-	else
-		fprintf(out, "optional\n");
+	print_default(field, out);
 	print_manual_text(out, field->sentence);
 	snprintf(text, sizeof(text), "Expected: %s.", field_expected(field, expected));
 	print_manual_text(out, text);
