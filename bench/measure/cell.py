@@ -5,7 +5,7 @@ import time
 
 from . import plan
 from .antagonist import Antagonist
-from .counters import Meter
+from .counters import BpfStats, Meter
 
 LEAD = 0.25  # seconds from the decision to begin to the beginning
 SECOND_WARMUP = 1.0  # of the open loop behind the closed one: what is to be learnt is learnt
@@ -82,8 +82,10 @@ def run_cell(lab, workload, contender, repetition, loops, seconds, rate):
         warmup = contender.warmup
         for loop in loops:
             options = loop_options(workload, loop, rate() if loop == 'open' else 0)
-            result, counted, backends = run_loop(lab, workload, repetition, options, warmup,
-                                                 seconds)
+            # Where the CPU is what runs out, counting would be what is measured.
+            with BpfStats(wanted=bool(workload.workers)):
+                result, counted, backends = run_loop(lab, workload, repetition, options, warmup,
+                                                     seconds)
             check(contender, backends)
             yield loop, {**record(result, counted, backends), 'seconds': seconds,
                          'warmup_seconds': warmup}

@@ -74,16 +74,21 @@ def plimsoll_percent(run):
             cpu['bpf_servers_percent'])
 
 
+def programs_counted(run):
+    return run['cpu']['bpf_balancer_percent'] is not None
+
+
 def add_feedback_cpu(runs):
     """
     CPU of the feedback, in per cent of one CPU: what Plimsoll as a whole uses, above what it uses to
     forward as many connections without any feedback (and without agents). Metering is in it.
     """
-    idle = [run['cpu']['balancer_percent'] for run in runs if run['contender'] in NO_FEEDBACK]
+    plain = [run for run in runs if run['contender'] in NO_FEEDBACK and programs_counted(run)]
+    idle = [run['cpu']['balancer_percent'] for run in plain]
     per_connection = [run['cpu']['bpf_balancer_percent'] / run['requests_per_second']
-                      for run in runs if run['contender'] in NO_FEEDBACK]
+                      for run in plain]
     for run in runs:
-        if not idle:
+        if not plain or not programs_counted(run):
             run['feedback_cpu_percent'] = None
             continue
         without = (statistics.median(idle) +
