@@ -73,7 +73,7 @@ class Contender:
     warmup: float = 1.5  # seconds
     right_weights: bool = False  # told, whatever the workload says
     oracle: bool = False  # the workers write the truth into the balancer's map
-    step_hold: float = 0.5  # seconds that a step is given to settle
+    step_hold: float = 0.25  # seconds that a step is given to settle
 
     def feedback(self):
         return self.balancer.get('feedback', 'in-band')
@@ -101,13 +101,13 @@ def poll(name, seconds):
     return Contender(name, f'two choices by the load as polled every {name[5:]}',
                      {'policy': 'power-of-choices', 'choices': 2, 'pending': 'no',
                       'weights': 'configured', **poll_keys(seconds)},
-                     ANSWERING, step_hold=max(0.5, 3 * seconds))
+                     ANSWERING, step_hold=max(0.25, 3 * seconds))
 
 
 def same_poll(name, seconds):
     return Contender(name, f'the default configuration, fed by polling every {name[10:]}',
                      poll_keys(seconds), ANSWERING, warmup=LEARNING,
-                     step_hold=max(0.5, 3 * seconds))
+                     step_hold=max(0.25, 3 * seconds))
 
 
 CONTENDERS = (

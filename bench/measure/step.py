@@ -21,7 +21,7 @@ import time
 from . import plan
 from .cell import LEAD, check
 
-WINDOW_CONNECTIONS = 400
+WINDOW_CONNECTIONS = 800
 BAND = 1 / 3
 STRAY = 0.03
 RECOVERY = 3  # times as long as the step
