@@ -130,9 +130,8 @@ static __always_inline enum skip report(struct __sk_buff *skb, const struct pack
 		skip = may_detour(skb, packet, set, peer, response, now);
 	if (skip == SKIP_STAMPED)
 		skip = stamp(skb, packet, peer, load, set, now);
-	/* One that was free uses up what has been saved: more than 100/s are a share of the packets. */
 	if (skip == SKIP_STAMPED)
-		stats->tokens -= stats->tokens < REPORT_TOKENS ? stats->tokens : REPORT_TOKENS;
+		report_pay(peer, stats, now);
 	return skip;
 }
 

@@ -310,6 +310,7 @@ struct peer {
 	__u32 connections_seen; /* new ones that it has sent here */
 	__u32 reported_seen; /* the same as that report had it */
 	__u32 reported_in_flight;
+	__u64 free_ns; /* from then on a report is allowed whatever the budget says */
 	__u64 reports;
 	__u64 report_bytes; /* of the packets that bore them */
 } __attribute__((aligned(64)));

@@ -73,7 +73,8 @@ static void peer_put(const struct server_before *before, struct peer *peer, cons
 	peer->sequence = 0x01020304;
 	peer->connections_seen = 0x0a0b0c0d;
 	peer->reported_seen = peer->connections_seen - !before->unchanged;
-	peer->reported_in_flight = (uint32_t)before->in_flight;
+	peer->reported_in_flight = (uint32_t)before->in_flight - before->expected;
+	peer->free_ns = before->free_spent ? now_ns() + SECOND : 0;
 	mac_parse(mac, peer->mac);
 }
 

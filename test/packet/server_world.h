@@ -42,6 +42,8 @@ struct server_before {
 	uint32_t max_share; /* 2^16 = all */
 	uint16_t mtu; /* 0 = 1500 */
 	bool unchanged; /* the last report said what the next one would */
+	bool expected; /* since then came only what the balancer has sent */
+	bool free_spent; /* no report is free any more */
 	bool no_neighbour; /* the balancer's MAC address is not known */
 	bool large_meter; /* SERVER_METER_ENTRIES instead of one bucket */
 	bool no_balancer; /* none is configured */

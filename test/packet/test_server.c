@@ -20,7 +20,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define SYN_ACK (TCP_SYN | TCP_ACK)
-#define FREE_US 11000 /* a report so long after the last one needs no budget */
 
 struct report_case {
 	const char *name;
@@ -84,20 +83,29 @@ static const struct report_case cases[] = {
 	{.name = "the balancer was heard a moment ago",
 	 .before = {.heard_ms = 40},
 	 .skip = SKIP_STAMPED},
-	{.name = "no budget, but 10 ms have passed",
-	 .before = {.reported_us = FREE_US},
+	{.name = "no budget, but reports that are free",
+	 .before = {.reported_us = 5000},
 	 .skip = SKIP_STAMPED},
-	{.name = "before 10 ms with a budget",
-	 .before = {.reported_us = 5000, .max_share = 1 << 16},
+	{.name = "none free, but a budget",
+	 .before = {.reported_us = 5000, .free_spent = true, .max_share = 1 << 16},
+	 .skip = SKIP_STAMPED},
+	{.name = "the balancer expects what has come, but it is time",
+	 .before = {.in_flight = 3, .expected = true, .reported_us = 100000},
+	 .in_flight = 3,
 	 .skip = SKIP_STAMPED},
 
 	{.name = "too soon", .before = {.reported_us = 900}, .skip = SKIP_NOT_DUE},
 	{.name = "nothing changed",
 	 .before = {.unchanged = true, .reported_us = 50000},
 	 .skip = SKIP_NOT_DUE},
-	{.name = "no budget", .before = {.reported_us = 5000}, .skip = SKIP_BUDGET},
+	{.name = "only what the balancer has sent has come",
+	 .before = {.in_flight = 3, .expected = true, .reported_us = 50000},
+	 .skip = SKIP_NOT_DUE},
+	{.name = "no budget, and none free",
+	 .before = {.reported_us = 5000, .free_spent = true},
+	 .skip = SKIP_BUDGET},
 	{.name = "not enough of a budget",
-	 .before = {.reported_us = 5000, .max_share = (1 << 16) - 1},
+	 .before = {.reported_us = 5000, .free_spent = true, .max_share = (1 << 16) - 1},
 	 .skip = SKIP_BUDGET},
 	{.name = "a silent balancer", .before = {.heard_ms = 51}, .skip = SKIP_SILENT_BALANCER},
 	{.name = "a balancer that does not answer ARP",
@@ -304,6 +312,31 @@ static void a_client_on_another_port(void **state)
 	assert_int_equal(server.peers[0].reports, 0);
 }
 
+/* Beyond the budget some reports are free, as many as have been saved up; then no more for a while. */
+static void free_reports_are_saved_up(void **state)
+{
+	const struct report_case test = {.name = "a SYN-ACK"};
+	struct segment segment = segment_of(&test);
+	struct outcome outcome;
+	struct frame in;
+	int i;
+
+	(void)state;
+	server_reset(&(struct server_before){0});
+	frame_build(&in, &segment);
+	for (i = 0; i < 20; i++) {
+		memset(server.bucket, 0, sizeof(*server.bucket)); /* a new connection each time */
+		meter_handshake(&test);
+		server.peers[0].reported_ns = 0;
+		server.peers[0].reported_in_flight = 7; /* is not so */
+		server_run(TO_CLIENT, &in, &outcome);
+	}
+	/* With one more if the runs took so long. */
+	assert_in_range(skip_count(SKIP_STAMPED), 9, 15);
+	assert_int_equal(skip_count(SKIP_STAMPED) + skip_count(SKIP_BUDGET), 20);
+	assert_int_equal(server.peers[0].reports, skip_count(SKIP_STAMPED));
+}
+
 /* Its connections are counted for the balancer that sent them; that it lives, is noted. */
 static void a_balancer_is_heard(void **state)
 {
@@ -345,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_else_is_touched),
 		cmocka_unit_test(a_client_on_another_port),
+		cmocka_unit_test(free_reports_are_saved_up),
 		cmocka_unit_test(a_balancer_is_heard),
 		cmocka_unit_test(a_queue_that_is_empty),
 	};
