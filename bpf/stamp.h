@@ -45,18 +45,16 @@ static __always_inline int report_is_free(const struct peer *peer, __u64 now)
 	return (__s64)(now - peer->free_ns) >= 0;
 }
 
-/* Out of the share of packets, if there is enough of it; else out of what is free. */
+/* Out of both: what is allowed is the share of the packets or what is free, not their sum. */
 static __always_inline void report_pay(struct peer *peer, struct server_stats *stats, __u64 now)
 {
 	__u64 saved = now - FREE_REPORTS_SAVED * FREE_REPORT_INTERVAL_NS;
 
-	if (stats->tokens >= REPORT_TOKENS) {
-		stats->tokens -= REPORT_TOKENS;
-		return;
-	}
+	stats->tokens -= stats->tokens < REPORT_TOKENS ? stats->tokens : REPORT_TOKENS;
 	if ((__s64)(peer->free_ns - saved) < 0)
 		peer->free_ns = saved;
-	peer->free_ns += FREE_REPORT_INTERVAL_NS;
+	if (report_is_free(peer, now))
+		peer->free_ns += FREE_REPORT_INTERVAL_NS;
 }
 
 /* SKIP_STAMPED if a report to that balancer is due, and its share of the packets allows it. */

@@ -24,9 +24,12 @@ def frames(file):
     """(time in seconds, frame)"""
     header = file.read(24)
     order = "<" if header[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
-    while record := file.read(16):
+    while len(record := file.read(16)) == 16:
         seconds, microseconds, length, _ = struct.unpack(f"{order}4I", record)
-        yield seconds + microseconds / 1e6, file.read(length)
+        frame = file.read(length)
+        if len(frame) < length:
+            return  # the capture ended in the middle of it
+        yield seconds + microseconds / 1e6, frame
 
 
 def kind(flags, payload):

@@ -200,7 +200,7 @@ static void server_defaults(void **state)
 	assert_int_equal(load(*state, SERVER SERVER_SERVICE, CONFIG_SERVER, &config), 0);
 	assert_int_equal(config->report.min_interval_ns, 1000000);
 	assert_int_equal(config->report.max_interval_ns, 100000000);
-	assert_float_equal(config->report.max_share, 0.05, 1e-9);
+	assert_float_equal(config->report.max_share, 0.02, 1e-9);
 	config_free(config);
 }
 
@@ -491,7 +491,7 @@ static void explained(void **state)
 	config_explain(CONFIG_SERVER, out);
 	fclose(out);
 	assert_non_null(strstr(fixture->messages, "balancers: required\n"));
-	assert_non_null(strstr(fixture->messages, "    max_share: default 5%\n"));
+	assert_non_null(strstr(fixture->messages, "    max_share: default 2%\n"));
 	assert_null(strstr(fixture->messages, "backends"));
 }
 
