@@ -155,6 +155,23 @@ $(PACKET_BENCH): bench/packet.c bench/packet_bed.c $(BUILD)/bench/packet.skel.h 
 		$(filter bench/%.c,$^) $(BUILD)/test/packet/harness.o $(BUILD)/test/packet/packet.o \
 		$(TESTABLE) $(LIBRARY_LIBS)
 
+# The simulator: as much of Plimsoll as decides something, and the world around it.
+SIMULATOR := $(patsubst %.c,$(BUILD)/%.o,$(filter-out bench/simulate.c,$(wildcard bench/simulate*.c))) \
+	$(BUILD)/src/ring.o $(BUILD)/src/schedule.o $(BUILD)/src/weighting.o
+
+$(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -Ilab -MMD -MP -c -o $@ $<
+
+$(BUILD)/test/unit/test_simulate: test/unit/test_simulate.c $(SIMULATOR)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Ibench -Ilab -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+		$(SIMULATOR) -lm -lcmocka
+
+$(BUILD)/bench/simulate: $(BUILD)/bench/simulate.o $(SIMULATOR)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm
+
+-include $(SIMULATOR:.o=.d) $(BUILD)/bench/simulate.d
+
 -include $(OBJECTS:.o=.d) $(BPF_PROGRAMS:%=$(BUILD)/bpf/%.bpf.d) $(PACKET_COMMON:.o=.d) \
 	$(patsubst %,%.d,$(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS))
 
@@ -181,11 +198,29 @@ bench-packet: ## what a packet costs in the kernel, in ns
 	@$(MAKE) --no-print-directory $(PACKET_BENCH)
 	@bench/packet_report
 
+.PHONY: bench-server
+bench-server: ## what the agent costs its server
+	@packaging/deps build demo bench
+	@$(MAKE) --no-print-directory all
+	@bench/server
+
+.PHONY: bench-loss
+bench-loss: ## what lost reports and lost SYNs cost
+	@packaging/deps build demo bench
+	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
+	@bench/loss
+
 .PHONY: bench-step
 bench-step: ## how soon a server that becomes slow is spared
 	@packaging/deps build demo bench
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
 	@bench/feedback --only step
+
+.PHONY: simulate
+simulate: ## ask the simulator, two minutes (SIMULATE_QUICK=1: less)
+	@packaging/deps build
+	@$(MAKE) --no-print-directory $(BUILD)/bench/simulate
+	@$(BUILD)/bench/simulate $(if $(SIMULATE_QUICK),--quick) --json $(BUILD)/bench/simulate.json
 
 .PHONY: test
 test: ## install what is missing, build, pass all tests
@@ -246,7 +281,7 @@ lint: ## clang-format, clang-tidy, shellcheck
 	@shellcheck -x $(SHELL_FILES)
 	@printf '%s\n' $(BPF_FILES) | $(call TIDY,$(BPF_CFLAGS))
 	@printf '%s\n' $(filter-out $(BPF_FILES),$(filter %.c,$(C_FILES))) | \
-		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab)
+		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench)
 
 .PHONY: format
 format: ## put all C files into the house's format
@@ -256,6 +291,9 @@ BASH_COMPLETION = $(prefix)/share/bash-completion/completions/plimsoll
 ZSH_COMPLETION = $(prefix)/share/zsh/site-functions/_plimsoll
 MANUAL = $(prefix)/share/man
 SHARE = $(prefix)/share/plimsoll
+LAB = $(prefix)/lib/plimsoll/lab
+LAB_SCRIPTS := lab/lab lab/pass.bpf.c lab/wrk.lua \
+	$(addprefix lab/,common.sh network.sh servers.sh plimsoll.sh load.sh wire.sh play.sh)
 
 .PHONY: install
 install: all ## install below $(DESTDIR)$(prefix)
@@ -263,13 +301,17 @@ install: all ## install below $(DESTDIR)$(prefix)
 	install -D -m 644 packaging/completion/plimsoll.bash $(DESTDIR)$(BASH_COMPLETION)
 	install -D -m 644 packaging/completion/_plimsoll $(DESTDIR)$(ZSH_COMPLETION)
 	install -D -m 644 packaging/wireshark/plimsoll.lua $(DESTDIR)$(SHARE)/plimsoll.lua
+	install -D -m 644 -t $(DESTDIR)$(LAB) $(LAB_SCRIPTS)
+	chmod 755 $(DESTDIR)$(LAB)/lab
+	ln -sf ../lib/plimsoll/lab/lab $(DESTDIR)$(prefix)/sbin/plimsoll-lab
 	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man5 $(BUILD)/man/man5/*
 	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man8 $(BUILD)/man/man8/*
 
 .PHONY: uninstall
 uninstall: ## and take it away again
 	rm -f $(DESTDIR)$(prefix)/sbin/plimsoll $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION) \
-		$(DESTDIR)$(SHARE)/plimsoll.lua \
+		$(DESTDIR)$(SHARE)/plimsoll.lua $(DESTDIR)$(prefix)/sbin/plimsoll-lab \
+		$(addprefix $(DESTDIR)$(LAB)/,$(notdir $(LAB_SCRIPTS))) \
 		$(DESTDIR)$(MANUAL)/man[58]/plimsoll.8 $(DESTDIR)$(MANUAL)/man[58]/plimsoll-*.[58]
 
 .PHONY: clean

@@ -189,7 +189,7 @@ static int time_program(struct bench *bench, int program, uint32_t runs, double 
 /* What of that is harness()'s. Cutting costs twice there: once is the balancer's own. */
 static int time_harness(struct bench *bench, const struct row *row, double *ns)
 {
-	double plain, cutting;
+	double plain = 0, cutting = 0;
 	int err;
 
 	err = time_program(bench, bpf_program__fd(bench->skeleton->progs.null), row->runs, &plain);
@@ -275,7 +275,7 @@ static int measure(struct bench *bench, size_t i, size_t round)
 {
 	const struct row *row = &rows[i];
 	const struct bed *bed = &bench->beds[row->bed];
-	double harness, both;
+	double harness = 0, both = 0;
 	uint64_t before;
 	int err;
 

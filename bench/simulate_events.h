@@ -12,8 +12,8 @@
 struct event {
 	uint64_t time;
 	uint32_t subject;
-	uint32_t version : 28;
-	uint32_t kind : 4;
+	uint32_t version : 24;
+	uint32_t kind : 8;
 };
 
 struct heap {

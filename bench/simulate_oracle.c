@@ -6,8 +6,10 @@
 
 static uint32_t winner(const struct oracle *oracle, uint32_t a, uint32_t b)
 {
-	if (b >= oracle->servers)
+	if (b >= oracle->servers || oracle->absent[b])
 		return a;
+	if (oracle->absent[a])
+		return b;
 	return (uint64_t)(oracle->assigned[a] + 1) * oracle->capacities[b] <=
 			       (uint64_t)(oracle->assigned[b] + 1) * oracle->capacities[a] ?
 		       a :
@@ -15,9 +17,9 @@ static uint32_t winner(const struct oracle *oracle, uint32_t a, uint32_t b)
 }
 
 int oracle_open(struct oracle *oracle, const uint32_t *capacities, const uint32_t *assigned,
-		uint32_t servers)
+		const bool *absent, uint32_t servers)
 {
-	*oracle = (struct oracle){capacities, assigned, NULL, 1, servers};
+	*oracle = (struct oracle){capacities, assigned, absent, NULL, 1, servers};
 	while (oracle->leaves < servers)
 		oracle->leaves *= 2;
 	oracle->winners = calloc(2 * (size_t)oracle->leaves, sizeof(*oracle->winners));

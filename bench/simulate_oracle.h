@@ -6,17 +6,19 @@
 #ifndef PLIMSOLL_SIMULATE_ORACLE_H
 #define PLIMSOLL_SIMULATE_ORACLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct oracle {
 	const uint32_t *capacities, *assigned;
+	const bool *absent;
 	uint32_t *winners; /* 1 is the root; leaves are servers, from `leaves` on */
 	uint32_t leaves, servers;
 };
 
 /* Returns 0 or -ENOMEM. */
 int oracle_open(struct oracle *oracle, const uint32_t *capacities, const uint32_t *assigned,
-		uint32_t servers);
+		const bool *absent, uint32_t servers);
 void oracle_close(struct oracle *oracle);
 
 uint32_t oracle_choose(const struct oracle *oracle);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "simulate_server.h"
 
-/* As in bpf/stamp.h, meter.h and utilisation.h, and the default of max_interval. */
+/* As in bpf/stamp.h and utilisation.h, and the default of max_interval. */
 #define MAX_INTERVAL_NS (100 * MS)
+#define FREE_REPORT_INTERVAL_NS (10 * MS)
 #define TOKENS_MAX 4.0
-#define PAYLOAD_PATIENCE 2
-#define LATENCY_WEIGHT 0.125
 #define UTILISATION_WINDOW_NS (50 * MS)
 #define BACKLOG 1024
 
@@ -18,9 +17,9 @@ static bool is_due(const struct server_state *server, const struct peer_state *p
 	if (since < contender->interval_ns)
 		return false;
 	if (since < MAX_INTERVAL_NS && peer->reported_seen == peer->connections_seen &&
-	    peer->reported_in_flight == server->in_flight)
+	    peer->reported_in_flight == in_flight_told(&server->metrics, now))
 		return false;
-	return since >= contender->free_ns || server->tokens >= 1 || contender->max_share >= 1;
+	return since >= FREE_REPORT_INTERVAL_NS || server->tokens >= 1 || contender->max_share >= 1;
 }
 
 uint32_t server_report_due(struct server_state *server, const struct world *world,
@@ -31,37 +30,35 @@ uint32_t server_report_due(struct server_state *server, const struct world *worl
 	server->tokens += contender->max_share;
 	if (server->tokens > TOKENS_MAX)
 		server->tokens = TOKENS_MAX;
-	for (uint32_t i = 0; i < world->balancers; i++) {
-		uint32_t peer = i;
+	for (uint32_t i = 0; i < world->balancers && found == NOBODY; i++) {
+		uint32_t peer = (server->next_peer + i) % world->balancers;
 
-		if (!contender->first_peer)
-			peer = (server->next_peer + i) % world->balancers;
-		if (!is_due(server, &server->peers[peer], contender, now))
-			continue;
-		found = peer;
-		break;
+		if (is_due(server, &server->peers[peer], contender, now))
+			found = peer;
 	}
-	/* A packet with data only if none without came for a while. */
-	if (found != NOBODY && response == RESPONSE_DATA &&
-	    now - server->peers[found].reported_ns < PAYLOAD_PATIENCE * contender->interval_ns)
+	if (found == NOBODY)
 		return NOBODY;
-	if (found != NOBODY)
-		server->next_peer = found + 1;
+	/* What somebody waits for, only if nothing else came for a while. */
+	if ((response == RESPONSE_DATA || response == RESPONSE_SYN_ACK) &&
+	    now - server->peers[found].reported_ns < contender->patience * contender->interval_ns)
+		return NOBODY;
+	server->next_peer = found + 1;
 	return found;
 }
 
 static void update_utilisation(struct server_state *server, uint64_t now)
 {
-	uint64_t elapsed = now - server->utilisation_ns;
+	struct metrics *metrics = &server->metrics;
+	uint64_t elapsed = now - metrics->utilisation_ns;
 
 	if (elapsed < UTILISATION_WINDOW_NS)
 		return;
 	server_book_busy(server, now);
-	server->utilisation =
-		(uint32_t)(65535.0 * (double)(server->busy_sum_ns - server->utilisation_sum_ns) /
-			   (double)elapsed / server->capacity);
-	server->utilisation_ns = now;
-	server->utilisation_sum_ns = server->busy_sum_ns;
+	metrics->utilisation =
+		(uint32_t)(65535.0 * (double)(server->busy_sum_ns - metrics->busy_ns) /
+			   (double)elapsed / server->workers);
+	metrics->utilisation_ns = now;
+	metrics->busy_ns = server->busy_sum_ns;
 }
 
 static uint32_t at_most(uint32_t value, uint32_t limit)
@@ -72,23 +69,20 @@ static uint32_t at_most(uint32_t value, uint32_t limit)
 void server_report(struct server_state *server, uint32_t index, uint64_t now,
 		   struct load_report *report)
 {
+	static const struct application silent;
 	struct peer_state *peer = &server->peers[index];
-	uint32_t queued = server->in_flight - server->busy;
+	uint32_t queued = (uint32_t)server->metrics.in_flight - server->busy;
 
 	update_utilisation(server, now);
+	server->metrics.accept_queue = at_most(queued, BACKLOG) * 65535 / BACKLOG;
+	server_load_tell(&server->metrics, &silent, now, report);
+	report->sequence = (uint32_t)(now / US);
+	report->connections_seen = peer->connections_seen;
 	if (server->tokens >= 1)
 		server->tokens--;
 	peer->reported_ns = now;
 	peer->reported_seen = peer->connections_seen;
-	peer->reported_in_flight = server->in_flight;
-	*report = (struct load_report){
-		.sequence = (uint32_t)(now / US),
-		.connections_seen = peer->connections_seen,
-		.in_flight = (uint16_t)at_most(server->in_flight, 65535),
-		.utilisation = (uint16_t)at_most(server->utilisation, 65535),
-		.accept_queue = (uint16_t)(at_most(queued, BACKLOG) * 65535 / BACKLOG),
-		.latency = load_report_float_encode((uint64_t)server->latency_us),
-	};
+	peer->reported_in_flight = report->in_flight;
 }
 
 void server_book_busy(struct server_state *server, uint64_t now)
@@ -97,10 +91,10 @@ void server_book_busy(struct server_state *server, uint64_t now)
 	server->busy_since_ns = now;
 }
 
-void server_book_latency(struct server_state *server, uint64_t latency_ns)
+void server_book_latency(struct server_state *server, uint32_t level, uint64_t latency_ns,
+			 uint64_t now)
 {
-	double sample = (double)latency_ns / US;
+	__u64 *word = &server->metrics.latency[level];
 
-	server->latency_us +=
-		server->latency_us > 0 ? LATENCY_WEIGHT * (sample - server->latency_us) : sample;
+	*word = latency_learn(*word, latency_ns >> LATENCY_TICK_SHIFT, now);
 }

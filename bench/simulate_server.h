@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A server as the load balancer meets it: one queue, some workers, and the agent that meters it and says
- * which of its packets are to bear a report. The agent's rules are those of bpf/stamp.h, bpf/server.bpf.c.
+ * which of its packets are to bear a report. What it tells is worked out by bpf/server_load.h; when it tells
+ * it, by the rules of bpf/stamp.h and bpf/server.bpf.c, said again here without packets.
  */
 #ifndef PLIMSOLL_SIMULATE_SERVER_H
 #define PLIMSOLL_SIMULATE_SERVER_H
 
 #include "simulate.h"
 
-#include "load_report.h"
+#include <linux/types.h>
+
+#include "server_load.h"
 
 #define NOBODY UINT32_MAX
 
@@ -21,21 +24,18 @@ struct peer_state {
 };
 
 struct server_state {
-	uint32_t capacity; /* workers */
+	uint32_t workers;
 	uint32_t first_worker; /* of all the servers' workers */
 	uint32_t busy;
 	uint32_t idle; /* head of a list of workers; NOBODY */
 	uint32_t queue_first, queue_last; /* of requests that wait */
-	uint32_t in_flight; /* requests that came, and wait or are worked on */
 	uint32_t next_peer; /* to be looked at first */
-	double slowness; /* 1, or 3 */
+	double speed; /* 1 unless the world says otherwise */
+	double slowness; /* 1, or by what befell it */
 	double tokens; /* reports that the budget allows */
-	double latency_us; /* moving average */
 	uint64_t busy_since_ns;
 	uint64_t busy_sum_ns; /* of all workers */
-	uint64_t utilisation_ns;
-	uint64_t utilisation_sum_ns;
-	uint32_t utilisation; /* 65535 = 1 */
+	struct metrics metrics;
 	struct peer_state *peers;
 };
 
@@ -45,6 +45,7 @@ enum response {
 	RESPONSE_ACK,
 	RESPONSE_DATA,
 	RESPONSE_FIN,
+	RESPONSE_REFUSAL,
 };
 
 /* The balancer that gets a report with this packet; NOBODY. */
@@ -57,6 +58,7 @@ void server_report(struct server_state *server, uint32_t peer, uint64_t now,
 
 /* To be called before `busy` changes. */
 void server_book_busy(struct server_state *server, uint64_t now);
-void server_book_latency(struct server_state *server, uint64_t latency_ns);
+void server_book_latency(struct server_state *server, uint32_t level, uint64_t latency_ns,
+			 uint64_t now);
 
 #endif

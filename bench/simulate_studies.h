@@ -10,16 +10,21 @@
 /* What a table shows of each run; the first by the oracle's. */
 #define METRICS(X)                                                                                 \
 	X(THROUGHPUT, "requests/s, % of oracle")                                                   \
+	X(MEAN, "mean latency, ms")                                                                \
 	X(P50, "p50, ms")                                                                          \
 	X(P99, "p99, ms")                                                                          \
 	X(P999, "p99.9, ms")                                                                       \
 	X(SHARE, "reports, % of response packets")                                                 \
 	X(REPORTS, "reports/s from a server to a balancer")                                        \
 	X(AGE, "age of the report at the choice, ms")                                              \
+	X(UNKNOWN, "choices without a report, %")                                                  \
 	X(HERDING, "in-flight for capacity, largest : mean")                                       \
-	X(SETTLED, "seconds until the weights are within 20 %")                                    \
+	X(SETTLED, "weights within 20 % after, s")                                                 \
 	X(WEIGHT_ERROR, "error of the weights at the end, %")                                      \
-	X(WEIGHT_CHANGES, "change of weights, % a second")
+	X(WEIGHT_CHANGES, "change of weights, % a second")                                         \
+	X(SETTLE, "share settled after, ms")                                                       \
+	X(FOCUS_SHARE, "its share of the connections : fair share")                                \
+	X(FOCUS_PEAK, "its in-flight for capacity, peak : mean")
 
 enum metric {
 #define METRIC_ENUM(symbol, title) METRIC_##symbol,
@@ -40,7 +45,7 @@ struct study {
 	uint32_t seeds; /* of which the median is shown */
 	enum metric metrics[STUDY_METRICS];
 	size_t metric_count;
-	bool full; /* only if asked for */
+	bool full; /* the short form leaves it out */
 };
 
 extern const struct study studies[];

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "simulate_estimate.h"
+#include "simulate_events.h"
 #include "simulate_kernel.h"
 
 #include "ring.h"
@@ -20,7 +22,7 @@
 
 struct seen {
 	uint64_t latency_sum_us;
-	uint32_t reports;
+	uint32_t reports, connections;
 };
 
 /* Index 0 of backends and loads is nobody, as in the kernel. */
@@ -31,7 +33,9 @@ struct view {
 	struct backend *backends;
 	struct load *loads;
 	uint64_t *ring; /* ring, members, schedule */
-	struct weighted *weighted;
+	bool ring_is_shared; /* it is the first view's: nothing will change it */
+	struct weighted *weighted; /* of src/weighting.c */
+	struct estimated *estimated;
 	struct seen *seen;
 	uint32_t random;
 };
@@ -78,7 +82,7 @@ static inline void *bpf_map_lookup_elem(void *map, const void *key)
 	return (uint64_t *)map + index;
 }
 
-int policy_by_name(const char *name)
+static int policy_by_name(const char *name)
 {
 #define POLICY_NAMED(symbol, text, candidates, key, sentence)                                      \
 	if (!strcmp(name, text))                                                                   \
@@ -87,7 +91,7 @@ int policy_by_name(const char *name)
 	return -1;
 }
 
-int signal_by_name(const char *name)
+static int signal_by_name(const char *name)
 {
 #define SIGNAL_NAMED(symbol, text, load, sentence)                                                 \
 	if (!strcmp(name, text))                                                                   \
@@ -106,7 +110,7 @@ static void fill_service(struct view *view)
 		.id = 1,
 		.ring_size = count * SERVERS_PER_RING > RING_SIZE ? RING_SIZE_MAX : RING_SIZE,
 		.member_count = count,
-		.stale_after_ns = SECOND,
+		.stale_after_ns = contender->stale_after_ns,
 		.policy = contender->policy ? (__u8)policy_by_name(contender->policy) : 0,
 		.signal = contender->signal ? (__u8)signal_by_name(contender->signal) : 0,
 		.feedback = knows ? FEEDBACK_IN_BAND : FEEDBACK_NONE,
@@ -122,17 +126,27 @@ static uint32_t weight_in_force(const struct view *view, uint32_t server)
 	return (uint32_t)fmax(1, round(weighted->configured * weighted->factor * WEIGHT_ONE));
 }
 
+static uint32_t weight_in_ring(const struct view *view, uint32_t weight)
+{
+	double power = 1 - view->surroundings->contender->ring_flatness;
+
+	return (uint32_t)fmax(1, round(WEIGHT_ONE * pow((double)weight / WEIGHT_ONE, power)));
+}
+
 static void list_members(struct view *view, struct ring_member *members)
 {
-	for (uint32_t i = 0; i < view->service.member_count; i++) {
+	view->service.member_count = 0;
+	for (uint32_t i = 0; i < view->surroundings->world->servers; i++) {
 		uint32_t weight = weight_in_force(view, i);
 
+		if (view->surroundings->absent[i])
+			continue;
 		view->backends[i + 1].server = i + 1;
 		view->backends[i + 1].cost = (uint32_t)((uint64_t)COST_ONE * WEIGHT_ONE / weight);
-		members[i] = (struct ring_member){
+		members[view->service.member_count++] = (struct ring_member){
 			.id = i + 1,
 			.identity = ADDRESS_FIRST + i,
-			.weight = weight,
+			.weight = weight_in_ring(view, weight),
 		};
 	}
 }
@@ -141,14 +155,14 @@ static void list_members(struct view *view, struct ring_member *members)
 static int build_ring(struct view *view)
 {
 	struct service *service = &view->service;
-	struct ring_member *members = calloc(service->member_count, sizeof(*members));
+	struct ring_member *members =
+		grown(NULL, view->surroundings->world->servers + 1, sizeof(*members));
 	uint32_t *slots = NULL;
-	uint32_t size, fixed = service->ring_size + service->member_count;
+	uint32_t size, fixed;
 	int err = -1;
 
-	if (!members)
-		return -1;
 	list_members(view, members);
+	fixed = service->ring_size + service->member_count;
 	if (service->policy == POLICY_ROUND_ROBIN)
 		service->schedule_size = schedule_size(members, service->member_count);
 	size = fixed + service->schedule_size;
@@ -159,7 +173,7 @@ static int build_ring(struct view *view)
 	    !schedule_build(members, service->member_count, slots + fixed,
 			    service->schedule_size)) {
 		for (uint32_t i = 0; i < service->member_count; i++)
-			slots[service->ring_size + i] = i + 1;
+			slots[service->ring_size + i] = members[i].id;
 		for (uint32_t i = 0; i < size; i++)
 			view->ring[i] = slots[i];
 		err = 0;
@@ -169,7 +183,28 @@ static int build_ring(struct view *view)
 	return err;
 }
 
-struct view *view_open(const struct surroundings *surroundings, uint64_t seed)
+/* Without a slow loop and without anybody coming or going, the rings of all balancers are the same. */
+static bool may_share(const struct surroundings *surroundings)
+{
+	return !surroundings->contender->estimator &&
+	       surroundings->world->incident != INCIDENT_JOIN &&
+	       surroundings->world->incident != INCIDENT_DRAIN;
+}
+
+static void share_ring(struct view *view, const struct view *first)
+{
+	struct ring_member *members =
+		grown(NULL, view->surroundings->world->servers + 1, sizeof(*members));
+
+	list_members(view, members);
+	free(members);
+	view->service = first->service;
+	view->ring = first->ring;
+	view->ring_is_shared = true;
+}
+
+struct view *view_open(const struct surroundings *surroundings, const struct view *first,
+		       uint64_t seed)
 {
 	uint32_t count = surroundings->world->servers;
 	struct view *view = calloc(1, sizeof(*view));
@@ -180,19 +215,28 @@ struct view *view_open(const struct surroundings *surroundings, uint64_t seed)
 	view->backends = aligned_alloc(64, (count + 1) * sizeof(*view->backends));
 	view->loads = aligned_alloc(64, (count + 1) * sizeof(*view->loads));
 	view->weighted = calloc(count, sizeof(*view->weighted));
+	view->estimated = calloc(count, sizeof(*view->estimated));
 	view->seen = calloc(count, sizeof(*view->seen));
-	if (!view->backends || !view->loads || !view->weighted || !view->seen)
+	if (!view->backends || !view->loads || !view->weighted || !view->estimated || !view->seen)
 		goto failed;
 	memset(view->backends, 0, (count + 1) * sizeof(*view->backends));
 	memset(view->loads, 0, (count + 1) * sizeof(*view->loads));
 	for (uint32_t i = 0; i < count; i++) {
-		view->weighted[i].configured =
-			surroundings->world->weights_known ? surroundings->capacities[i] : 1;
+		bool known = surroundings->world->weights_known ||
+			     surroundings->contender->right_weights;
+
+		view->weighted[i].configured = known ? surroundings->capacities[i] : 1;
 		view->weighted[i].factor = 1;
+		view->estimated[i].configured = view->weighted[i].configured;
+		view->estimated[i].factor = 1;
 	}
 	fill_service(view);
 	view->random = (uint32_t)seed;
 	view->state.next = (uint32_t)hash_mix(seed);
+	if (first && may_share(surroundings)) {
+		share_ring(view, first);
+		return view;
+	}
 	if (!build_ring(view))
 		return view;
 failed:
@@ -207,8 +251,10 @@ void view_close(struct view *view)
 	free(view->backends);
 	free(view->loads);
 	free(view->weighted);
+	free(view->estimated);
 	free(view->seen);
-	free(view->ring);
+	if (!view->ring_is_shared)
+		free(view->ring);
 	free(view);
 }
 
@@ -229,35 +275,65 @@ uint32_t view_choose(struct view *view, uint64_t hash, uint64_t now, uint64_t *a
 
 void view_report(struct view *view, uint32_t server, const struct load_report *report, uint64_t now)
 {
-	load_update(&view->loads[server + 1], report, now);
+	struct load *load = &view->loads[server + 1];
+	struct estimated *estimated = &view->estimated[server];
+
+	if (load->received_ns)
+		estimated->in_flight_us +=
+			(double)load->in_flight * (double)(now - load->received_ns) / (double)US;
+	estimated->utilisation += report->utilisation;
+	load_update(load, report, now);
 }
 
-/* The following two as in src/balancer/weights.c. */
+void view_members_changed(struct view *view)
+{
+	build_ring(view);
+}
+
+/* As src/balancer/weights.c does it, for all estimators. */
 static void gather(struct view *view, uint32_t server)
 {
 	const struct load *load = &view->loads[server + 1];
 	struct weighted *weighted = &view->weighted[server];
+	struct estimated *estimated = &view->estimated[server];
 	struct seen *seen = &view->seen[server];
 	double sum = (double)(load->latency_sum_us - seen->latency_sum_us);
+	double reports = (uint32_t)(load->reports - seen->reports);
 
-	weighted->samples += (uint32_t)(load->reports - seen->reports) / REPORTS_PER_SAMPLE;
+	weighted->samples += reports / REPORTS_PER_SAMPLE;
 	weighted->latency_sum += sum / REPORTS_PER_SAMPLE;
-	*seen = (struct seen){load->latency_sum_us, load->reports};
+	estimated->reports += reports;
+	estimated->latency_us += sum;
+	estimated->connections += (uint32_t)(load->connections_seen - seen->connections);
+	*seen = (struct seen){load->latency_sum_us, load->reports, load->connections_seen};
+}
+
+static bool weigh(struct view *view)
+{
+	uint32_t count = view->surroundings->world->servers;
+	enum estimator estimator = view->surroundings->contender->estimator;
+	bool changed;
+
+	if (estimator == ESTIMATOR_PUBLISHED)
+		return weighting_step(view->weighted, count);
+	changed = estimate(view->estimated, count, estimator);
+	for (uint32_t i = 0; i < count; i++)
+		view->weighted[i].factor = view->estimated[i].factor;
+	return changed;
 }
 
 double view_weigh(struct view *view)
 {
-	uint32_t count = view->service.member_count;
-	double *before = calloc(count, sizeof(*before)), moved = 0;
+	uint32_t count = view->surroundings->world->servers;
+	double *before = grown(NULL, count, sizeof(*before)), moved = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		gather(view, i);
-		if (before)
-			before[i] = view->weighted[i].factor;
+		before[i] = view->weighted[i].factor;
 	}
-	if (weighting_step(view->weighted, count)) {
+	if (weigh(view)) {
 		build_ring(view);
-		for (uint32_t i = 0; before && i < count; i++)
+		for (uint32_t i = 0; i < count; i++)
 			moved += fabs(log(view->weighted[i].factor / before[i]));
 	}
 	free(before);
@@ -266,7 +342,7 @@ double view_weigh(struct view *view)
 
 double view_weight_error(const struct view *view)
 {
-	uint32_t count = view->service.member_count;
+	uint32_t count = view->surroundings->world->servers;
 	double offset = 0, error = 0;
 
 	/* Only ratios of weights matter. */

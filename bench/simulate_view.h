@@ -15,9 +15,12 @@ struct surroundings {
 	const struct contender *contender;
 	const uint32_t *capacities; /* of the servers: their workers */
 	const uint32_t *assigned; /* the truth: requests at each server, and on the way to it */
+	const bool *absent; /* not among the members */
 };
 
-struct view *view_open(const struct surroundings *surroundings, uint64_t seed);
+/* first: another one, whose ring may be made use of as long as it lives; NULL. */
+struct view *view_open(const struct surroundings *surroundings, const struct view *first,
+		       uint64_t seed);
 void view_close(struct view *view);
 
 /* A server for a new flow. *age_ns: of its report; UINT64_MAX without. */
@@ -25,13 +28,12 @@ uint32_t view_choose(struct view *view, uint64_t hash, uint64_t now, uint64_t *a
 void view_report(struct view *view, uint32_t server, const struct load_report *report,
 		 uint64_t now);
 
+/* To be told when a server comes or goes. */
+void view_members_changed(struct view *view);
+
 /* One round of the slow loop. Returns the sum of |ln(new / old)| of the weights. */
 double view_weigh(struct view *view);
 /* How far its weights are from the capacities: the mean of |ln|. */
 double view_weight_error(const struct view *view);
-
-/* Do you know that policy, that signal? */
-int policy_by_name(const char *name);
-int signal_by_name(const char *name);
 
 #endif

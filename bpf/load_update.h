@@ -10,6 +10,12 @@
 
 #include "load_report.h"
 
+/*
+ * A server whose clock was set back begins with an old sequence. After so long without a report it
+ * is believed whatever its sequence is; with a key it is not: it might be a replay.
+ */
+#define SEQUENCE_FORGOTTEN_NS 1000000000ULL
+
 /* SYNs that never arrived show in the lowest of sent - seen over this time... */
 #define LOST_WINDOW_NS 1000000000ULL
 /* ...if so many reports have looked. */
@@ -38,13 +44,22 @@ LOAD_REPORT_INLINE void load_note_lost(struct load *load, const struct load_repo
 	load->window_reports = 0;
 }
 
+LOAD_REPORT_INLINE int load_knows_newer(const struct load *load, const struct load_report *report,
+					__u32 last, __u64 now)
+{
+	if (!load->received_ns || load_report_newer(report->sequence, last))
+		return 0;
+	return report->flags & LOAD_REPORT_KEYED ||
+	       (__s64)(now - load->received_ns) < (__s64)SEQUENCE_FORGOTTEN_NS;
+}
+
 /* Replaces what is known of the server. Returns 0 if the report is not newer: then nothing is. */
 LOAD_REPORT_INLINE int load_update(struct load *load, const struct load_report *report, __u64 now)
 {
 	__u64 *progress = (__u64 *)&load->connections_seen;
 	__u64 seen = *(volatile __u64 *)progress;
 
-	if (load->received_ns && !load_report_newer(report->sequence, seen >> 32))
+	if (load_knows_newer(load, report, seen >> 32, now))
 		return 0;
 	/* Of two CPUs with a report of the same server, one goes on. */
 	if (__sync_val_compare_and_swap(progress, seen,

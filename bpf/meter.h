@@ -40,7 +40,8 @@ enum response {
 
 /* client and service: as packets towards the server have them. */
 static __always_inline void meter_find(__be32 client, __be16 client_port, __be32 service,
-				       __be16 service_port, __u32 buckets, struct metered *metered)
+				       __be16 service_port, __u32 buckets, __u64 now,
+				       struct metered *metered)
 {
 	__u64 hash = meter_hash(client, client_port, service, service_port);
 	__u32 index = meter_bucket(hash, buckets);
@@ -48,7 +49,7 @@ static __always_inline void meter_find(__be32 client, __be16 client_port, __be32
 	metered->slot = 0;
 	metered->value = 0;
 	metered->fingerprint = bucket_fingerprint(hash);
-	metered->now_ns = bpf_ktime_get_ns();
+	metered->now_ns = now;
 	metered->bucket = bpf_map_lookup_elem(&meter, &index);
 	if (metered->bucket)
 		metered->slot = bucket_find(metered->bucket, metered->fingerprint, &metered->value);
@@ -188,7 +189,8 @@ static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *
 	/* A bare ACK says nothing: most of the packets towards a server of large files. */
 	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
 		return 0;
-	meter_find(packet->ip->saddr, tcp->source, packet->ip->daddr, tcp->dest, buckets, &metered);
+	meter_find(packet->ip->saddr, tcp->source, packet->ip->daddr, tcp->dest, buckets,
+		   bpf_ktime_get_ns(), &metered);
 	if (tcp->syn)
 		return meter_syn(metrics, &metered, packet);
 	if (packet->payload_length && !tcp->rst)
@@ -247,7 +249,8 @@ static __always_inline void meter_answer(struct metrics *metrics, const struct m
 
 /* A packet of the server's. */
 static __always_inline enum response meter_response(struct __sk_buff *skb, struct metrics *metrics,
-						    const struct packet *packet, __u32 buckets)
+						    const struct packet *packet, __u32 buckets,
+						    __u64 now)
 {
 	const struct tcphdr *tcp = packet->tcp;
 	const struct bpf_tcp_sock *own;
@@ -255,7 +258,8 @@ static __always_inline enum response meter_response(struct __sk_buff *skb, struc
 
 	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
 		return RESPONSE_USUAL;
-	meter_find(packet->ip->daddr, tcp->dest, packet->ip->saddr, tcp->source, buckets, &metered);
+	meter_find(packet->ip->daddr, tcp->dest, packet->ip->saddr, tcp->source, buckets, now,
+		   &metered);
 	if (tcp->rst)
 		return meter_reset(metrics, &metered);
 	if (!metered.slot)

@@ -21,7 +21,8 @@
 
 #define PACKET_HOST 0 /* linux/if_packet.h: addressed to this machine */
 
-static __always_inline int service_exists(__be32 address, __be16 port)
+static __always_inline int service_exists(const struct server_settings *set, __be32 address,
+					  __be16 port)
 {
 	struct service_key key = {
 		.address = address,
@@ -29,6 +30,9 @@ static __always_inline int service_exists(__be32 address, __be16 port)
 		.protocol = IPPROTO_TCP,
 	};
 
+	/* Most servers have one. */
+	if (set->first_service.address == address && set->first_service.port == port)
+		return 1;
 	return bpf_map_lookup_elem(&services, &key) != 0;
 }
 
@@ -52,16 +56,16 @@ static __always_inline struct peer *peer_get(__u32 index)
 static __always_inline void peer_heard(const struct server_settings *settings,
 				       const struct packet *packet, int is_new)
 {
-	__u64 now = bpf_ktime_get_ns();
 	__u32 i;
 
 	for (i = 0; i < BALANCERS_MAX && i < settings->peer_count; i++) {
 		struct peer *peer = peer_get(i);
+		__u64 now = bpf_ktime_get_coarse_ns();
 
 		if (!peer || !peer->mac_known || !mac_equal(peer->mac, packet->eth->h_source))
 			continue;
-		/* Written now and then only: the line belongs to all CPUs. */
-		if (now - peer->heard_ns > settings->min_interval_ns)
+		/* To the tick is enough. Written no more often: the line belongs to all CPUs. */
+		if (peer->heard_ns != now)
 			peer->heard_ns = now;
 		if (is_new)
 			__sync_fetch_and_add(&peer->connections_seen, 1);
@@ -83,7 +87,8 @@ int server_ingress(struct __sk_buff *skb)
 	load = bpf_map_lookup_elem(&metrics, &zero);
 	stats = bpf_map_lookup_elem(&server_stats, &zero);
 	if (!set || !load || !stats || skb->pkt_type != PACKET_HOST ||
-	    parse(skb, &packet) != PARSED || !service_exists(packet.ip->daddr, packet.tcp->dest))
+	    parse(skb, &packet) != PARSED ||
+	    !service_exists(set, packet.ip->daddr, packet.tcp->dest))
 		return TC_ACT_UNSPEC;
 
 	stats->request_packets++;
@@ -94,8 +99,8 @@ int server_ingress(struct __sk_buff *skb)
 
 /* The first balancer that is due for a report; NULL if none is, and then *skip says why not. */
 static __always_inline struct peer *peer_due(const struct server_settings *set,
-					     const struct server_stats *stats, __u32 in_flight,
-					     __u64 now, enum skip *skip)
+					     const struct server_stats *stats,
+					     const struct metrics *load, __u64 now, enum skip *skip)
 {
 	__u32 i;
 
@@ -105,7 +110,7 @@ static __always_inline struct peer *peer_due(const struct server_settings *set,
 
 		if (!peer)
 			break;
-		*skip = report_due(peer, set, stats, in_flight, now);
+		*skip = report_due(peer, set, stats, load, now);
 		if (*skip == SKIP_STAMPED)
 			return peer;
 	}
@@ -115,16 +120,16 @@ static __always_inline struct peer *peer_due(const struct server_settings *set,
 /* What becomes of the report that this packet might bear. */
 static __always_inline enum skip report(struct __sk_buff *skb, const struct packet *packet,
 					struct server_settings *set, struct metrics *load,
-					struct server_stats *stats, enum response response)
+					struct server_stats *stats, enum response response,
+					__u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
 	struct peer *peer;
 	enum skip skip;
 
-	utilisation_update(load, set, UTILISATION_WINDOW_NS, now);
-	peer = peer_due(set, stats, in_flight_told(load, now), now, &skip);
+	peer = peer_due(set, stats, load, now, &skip);
 	if (!peer)
 		return skip;
+	utilisation_update(load, set, UTILISATION_WINDOW_NS, now);
 	skip = may_bear(skb, packet, set);
 	if (skip == SKIP_STAMPED)
 		skip = may_detour(skb, packet, set, peer, response, now);
@@ -166,18 +171,20 @@ int server_egress(struct __sk_buff *skb)
 	struct packet packet;
 	__u32 zero = 0;
 	enum response response;
+	__u64 now;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
 	load = bpf_map_lookup_elem(&metrics, &zero);
 	stats = bpf_map_lookup_elem(&server_stats, &zero);
 	if (!set || !load || !stats || parse(skb, &packet) != PARSED ||
-	    !service_exists(packet.ip->saddr, packet.tcp->source))
+	    !service_exists(set, packet.ip->saddr, packet.tcp->source))
 		return TC_ACT_UNSPEC;
 
-	response = meter_response(skb, load, &packet, set->meter_buckets);
+	now = bpf_ktime_get_ns();
+	response = meter_response(skb, load, &packet, set->meter_buckets, now);
 	count_response(stats, set, skb->gso_segs, packet.length);
 	if (set->peer_count && !set->only_polled)
-		count_skip(report(skb, &packet, set, load, stats, response));
+		count_skip(report(skb, &packet, set, load, stats, response, now));
 	return TC_ACT_UNSPEC;
 }
 

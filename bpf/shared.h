@@ -287,6 +287,7 @@ struct server_settings {
 	__u64 balancer_silence_ns; /* no detour to a balancer silent for this long */
 	__u64 report_key[2];
 	__u64 restarted_until_ns; /* reports bear flag R until then */
+	struct service_key first_service; /* of `services`; port 0 = there is none */
 	__s64 idle_distance; /* from a run queue to the books of idle time; 0 = not known: we trace */
 	__u32 server_id; /* network byte order */
 	__u32 max_share; /* of response packets, 2^16 = all */

@@ -60,14 +60,15 @@ static __always_inline void report_pay(struct peer *peer, struct server_stats *s
 /* SKIP_STAMPED if a report to that balancer is due, and its share of the packets allows it. */
 static __always_inline enum skip report_due(const struct peer *peer,
 					    const struct server_settings *settings,
-					    const struct server_stats *stats, __u32 in_flight,
-					    __u64 now)
+					    const struct server_stats *stats,
+					    const struct metrics *metrics, __u64 now)
 {
 	__u64 since = now - peer->reported_ns;
 
 	if (since < settings->min_interval_ns)
 		return SKIP_NOT_DUE;
-	if (since < settings->max_interval_ns && in_flight_believed(peer) == in_flight)
+	if (since < settings->max_interval_ns &&
+	    in_flight_believed(peer) == in_flight_told(metrics, now))
 		return SKIP_NOT_DUE;
 	if (!peer->mac_known)
 		return SKIP_NO_NEIGHBOUR;

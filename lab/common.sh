@@ -4,8 +4,14 @@
 # shellcheck disable=SC2034 # what is set here is read by those who source it
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PLIMSOLL=${PLIMSOLL:-$ROOT/build/plimsoll}
-LAB_BUILD=$ROOT/build/lab
+# In the repository what was built there; installed, what is installed with it.
+if [ -e "$ROOT/Makefile" ]; then
+	PLIMSOLL=${PLIMSOLL:-$ROOT/build/plimsoll}
+	LAB_BUILD=$ROOT/build/lab
+else
+	PLIMSOLL=${PLIMSOLL:-$ROOT/../../sbin/plimsoll}
+	LAB_BUILD=/var/cache/plimsoll-lab
+fi
 LAB_STATES=/run/plimsoll-lab
 LAB_VIP=10.1.0.100
 # Load and servers go before whatever else the machine is doing, a build perhaps: what limits is to
@@ -26,7 +32,18 @@ lab_select() {
 }
 
 require_root() {
-	[ "$(id -u)" -eq 0 ] || die "$1 needs root: network namespaces are made and entered"
+	[ "$(id -u)" -eq 0 ] || die "$1 needs root: network namespaces are made and entered; sudo, perhaps"
+}
+
+# require_program PROGRAM PACKAGE: that it is installed.
+require_program() {
+	command -v "$1" >/dev/null || die "$1 is not installed; as root: apt-get install $2"
+}
+
+# progress TEXT...: what is being done, for who waits at a terminal; without a text: no more.
+progress() {
+	[ -t 2 ] || return 0
+	printf '\r\033[K%s' "$*" >&2
 }
 
 require_lab() {

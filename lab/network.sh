@@ -18,16 +18,27 @@ lab_up() {
 	check_count balancers "$balancers" 0 8
 	check_count servers "$servers" 0 80
 
-	lab_down
+	claim_name
+	progress "removing what is left of \"$LAB\""
+	take_down
 	build_pass_program
+	# shellcheck disable=SC2153 # set by lab_select
 	mkdir -p "$STATE"
 	seq -f 'c%.0f' 1 "$clients" >"$STATE/machines"
 	seq -f 'b%.0f' 1 "$balancers" >>"$STATE/machines"
 	seq -f 's%.0f' 1 "$servers" >>"$STATE/machines"
 	if ! build_network; then
-		lab_down
+		take_down
 		die "the network of \"$LAB\" could not be made; what was there is removed again"
 	fi
+	exec 9>&- # what is started from here on is not to inherit the lock
+}
+
+# Two at a time would tear down what the other makes.
+claim_name() {
+	exec 9>"/run/lock/plimsoll-lab-$LAB"
+	flock -w 5 9 ||
+		die "somebody else is making or removing the lab \"$LAB\" right now; wait, or choose another name=NAME"
 }
 
 check_count() {
@@ -52,8 +63,10 @@ build_network() {
 
 	make_switch || return
 	for machine in $(machines); do
+		progress "making $machine"
 		make_machine "$machine" || return
 	done
+	progress
 }
 
 make_switch() {
@@ -121,9 +134,16 @@ own_namespaces() {
 }
 
 lab_down() {
+	require_root 'lab down'
+	claim_name
+	take_down
+	rm -f "/run/lock/plimsoll-lab-$LAB"
+	exec 9>&-
+}
+
+take_down() {
 	local namespace
 
-	require_root 'lab down'
 	end_processes
 	for namespace in $(own_namespaces); do
 		ip netns delete "$namespace"
@@ -151,6 +171,27 @@ end_processes() {
 	wait_until 3 no_own_processes && return
 	signal_own_processes KILL
 	wait_until 3 no_own_processes || echo "lab: some processes of \"$LAB\" do not end" >&2
+}
+
+# lab_cut MACHINES..., lab_plug MACHINES...: at the switch, so that the machine itself notices nothing.
+lab_cut() {
+	set_cables down cut "$@"
+}
+
+lab_plug() {
+	set_cables up plug "$@"
+}
+
+set_cables() {
+	local state=$1 verb=$2 machine
+
+	require_lab "lab $verb"
+	shift 2
+	[ $# -gt 0 ] || die "$verb: say which machines: lab $verb b1"
+	for machine in "$@"; do
+		require_machine "$machine"
+		ip -n "$(namespace switch)" link set "$machine" "$state" || return
+	done
 }
 
 signal_own_processes() {

@@ -127,8 +127,10 @@ lab_start() {
 		launch "$machine"
 	done
 	for machine in $machines; do
+		progress "waiting until $machine is ready"
 		await_ready "$machine" || exit
 	done
+	progress
 }
 
 # chosen_machines VERB [balancer|server|all] [MACHINES...]: one name a line.
@@ -209,9 +211,11 @@ end_daemons() {
 	done
 	for machine in $2; do
 		pid=$(pid_of "$STATE/$machine/plimsoll.pid") || continue
+		progress "waiting for the end of $machine"
 		wait_until 10 process_gone "$pid" || die "Plimsoll on $machine (process $pid) does not end"
 		rm -f "$STATE/$machine/plimsoll.pid"
 	done
+	progress
 }
 
 # lab_show MACHINE [OPTIONS...]: `plimsoll show` of that instance.
@@ -222,6 +226,17 @@ lab_show() {
 	require_machine "$machine" bs
 	shift
 	"$PLIMSOLL" show --instance "$(namespace "$machine")" "$@"
+}
+
+# lab_plimsoll MACHINE VERB [ARGUMENTS...]: for what has to be inside, such as trace, it is.
+lab_plimsoll() {
+	local machine=${1:-} verb=${2:-}
+
+	require_lab 'lab plimsoll'
+	require_machine "$machine" bs
+	[ -n "$verb" ] || die 'plimsoll: say what: lab plimsoll b1 show'
+	shift 2
+	inside "$machine" "$PLIMSOLL" "$verb" --instance "$(namespace "$machine")" "$@"
 }
 
 # What killed daemons have left outside of their namespaces. The last one out removes the house, as

@@ -14,15 +14,18 @@ lab_nginx() {
 	local machine size bytes
 
 	require_lab 'lab nginx'
+	require_program nginx nginx-light
 	for size in 10k 100m "$@"; do
 		bytes=$(file_bytes "$size") || exit
 		make_file "$size" "$bytes" || return
 	done
 	make_file small 100
 	for machine in $(machines s); do
+		progress "starting nginx on $machine"
 		[ -n "$(pid_of "$STATE/$machine/nginx.pid")" ] || start_nginx "$machine" ||
 			die "nginx does not start on $machine"
 	done
+	progress
 }
 
 file_bytes() {
@@ -35,6 +38,7 @@ make_file() {
 	local bytes=$2 file=$LAB_FILES/$1
 
 	[ ! -e "$file" ] || return 0
+	progress "making the file /$1"
 	mkdir -p "$LAB_FILES"
 	seq 100000000 $((100000000 + bytes / 10)) | head -c "$bytes" >"$file.$$" &&
 		mv "$file.$$" "$file"

@@ -159,16 +159,19 @@ json_t *describe_service(const struct status *status, size_t i, size_t first)
 	return object;
 }
 
-json_t *describe_backend(const struct status *status, size_t i, size_t j, size_t first)
+void describe_backends(const struct status *status, size_t i, size_t first, json_t *array)
 {
 	const struct balanced_service *service = &status->dataplane->services[i];
-	struct traffic sum = traffic_of_service(status, i, first), own;
-	json_t *object;
+	struct traffic sum = traffic_of_service(status, i, first);
 
-	own = traffic_of(status, first + j);
-	object = member_json(status, service, &service->members[j], &own, sum.recent);
-	json_object_set_new(object, "service", json_string(service->config->name));
-	return object;
+	for (size_t j = 0; j < service->config->backend_count; j++) {
+		struct traffic own = traffic_of(status, first + j);
+		json_t *object =
+			member_json(status, service, &service->members[j], &own, sum.recent);
+
+		json_object_set_new(object, "service", json_string(service->config->name));
+		json_array_append_new(array, object);
+	}
 }
 
 json_t *describe_load(const struct status *status, const struct member *member)

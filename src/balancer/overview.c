@@ -101,11 +101,8 @@ json_t *status_backends_json(const struct status *status)
 	size_t first = 0;
 
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
-		const struct balanced_service *service = &dataplane->services[i];
-
-		for (size_t j = 0; j < service->config->backend_count; j++)
-			json_array_append_new(array, describe_backend(status, i, j, first));
-		first += service->config->backend_count;
+		describe_backends(status, i, first, array);
+		first += dataplane->services[i].config->backend_count;
 	}
 	return json_pack("{s:o}", "backends", array);
 }

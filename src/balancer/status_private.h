@@ -42,8 +42,8 @@ size_t status_flows_used(const struct status *status);
 /* All there is to say of service number i, whose members begin at `first` in the samples. */
 json_t *describe_service(const struct status *status, size_t i, size_t first);
 
-/* A service's member by itself, with the service's name. */
-json_t *describe_backend(const struct status *status, size_t i, size_t j, size_t first);
+/* Appends its members, each with the service's name. */
+void describe_backends(const struct status *status, size_t i, size_t first, json_t *array);
 
 /* What is known of a member's server, whichever service it answers for. */
 json_t *describe_load(const struct status *status, const struct member *member);

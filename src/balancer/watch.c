@@ -8,6 +8,11 @@
 #include "clock.h"
 #include "load_report.h"
 
+/*
+ * So many connections without a report are no accident; a single one may well end without a packet
+ * that could bear one.
+ */
+#define UNANSWERED_MIN 8
 /* A weight has moved when it is a fifth higher or lower than it was when last told... */
 #define WEIGHT_MOVED 1.2
 /* ...and a service's are told no more often than this. */
@@ -116,6 +121,7 @@ static void follow_reporting(struct watch *watch, struct watched *watched,
 	if (!watched->unanswered_ns && connections != watched->connections)
 		watched->unanswered_ns = now;
 	if (!watched->unanswered_ns || watched->reporting == SILENT ||
+	    connections - watched->connections < UNANSWERED_MIN ||
 	    now - watched->unanswered_ns < service->stale_after_ns)
 		return;
 	tell(watch, EVENT_LOAD_UNKNOWN, service, member,

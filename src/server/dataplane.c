@@ -87,6 +87,15 @@ static uint32_t bucket_count(const struct config *config)
 	return (config->meter_entries + BUCKET_SLOTS - 1) / BUCKET_SLOTS;
 }
 
+static struct service_key service_key(const struct service_config *service)
+{
+	return (struct service_key){
+		.address = service->address.address.s_addr,
+		.port = htons(service->address.port),
+		.protocol = service->protocol,
+	};
+}
+
 static int put_settings(const struct server_dataplane *dataplane)
 {
 	uint32_t zero = 0;
@@ -115,6 +124,7 @@ static int write_settings(struct server_dataplane *dataplane)
 	struct link_info link;
 	int err;
 
+	settings.first_service = service_key(&config->services[0]);
 	err = link_get(config->interfaces[0], &link);
 	if (err) {
 		log_error("interfaces: \"%s\": %s; `ip link` lists those there are",
@@ -164,11 +174,7 @@ static int write_services(struct server_dataplane *dataplane)
 	while (!bpf_map_get_next_key(map, NULL, &key))
 		bpf_map_delete_elem(map, &key);
 	for (size_t i = 0; i < config->service_count; i++) {
-		key = (struct service_key){
-			.address = config->services[i].address.address.s_addr,
-			.port = htons(config->services[i].address.port),
-			.protocol = config->services[i].protocol,
-		};
+		key = service_key(&config->services[i]);
 		if (bpf_map_update_elem(map, &key, &nothing, BPF_ANY))
 			return -errno;
 		if (i >= MEASURED_SERVICES_MAX)

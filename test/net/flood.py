@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Connections that are not what they should be, from a client of the lab, and not too many of them.
 
-    flood.py syn VIP:PORT MAC COUNT       SYNs of as many invented clients, to that MAC address
+    flood.py syn VIP:PORT MAC [RATE] COUNT
+                                          SYNs of as many invented clients, to that MAC address, RATE of
+                                          them a second
     flood.py reset VIP:PORT COUNT         connect, ask, reset, as often
     flood.py hold VIP:PORT COUNT          connect, ask, wait for the end of standard input
     flood.py idle VIP:PORT COUNT          connect, say nothing, wait for the end of standard input
@@ -12,6 +14,7 @@ import resource
 import socket
 import struct
 import sys
+import time
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n"
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER for 0 s
@@ -34,7 +37,7 @@ def syn(source, target, port):
     return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + tcp
 
 
-def flood(target, port, mac, count):
+def flood(target, port, mac, count, rate=None):
     link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     link.bind(("eth0", 0))
     own = link.getsockname()[4]
@@ -42,6 +45,8 @@ def flood(target, port, mac, count):
     for _ in range(count):
         # 198.18.0.0/15 is for measurements (RFC 2544)
         link.send(ethernet + syn(0xC6120000 + random.getrandbits(17), target, port))
+        if rate:
+            time.sleep(1 / rate)
 
 
 def ask(endpoint, request=REQUEST):
@@ -57,7 +62,7 @@ def main():
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if how == "syn":
-        flood(*endpoint, sys.argv[3], count)
+        flood(*endpoint, sys.argv[3], count, *map(float, sys.argv[4:-1]))
     elif how == "reset":
         for _ in range(count):
             connection = ask(endpoint)

@@ -142,6 +142,64 @@ up_interrupted() {
 	nothing_left
 }
 
+@test "what play proposes works as it stands" {
+	local line
+
+	run -0 lab play servers=2
+	says "The lab \"$LAB\" is up: c1 b1 s1 s2"
+	grep -E '^  LAB=' <<<"$output" | sed -E 's/ {3,}.*//; s/duration=60 &/duration=1/' >"$BATS_TEST_TMPDIR/proposed"
+	expect "$(wc -l <"$BATS_TEST_TMPDIR/proposed")" -ge 8
+	cd "$ROOT"
+	while read -r line; do
+		bash -c "$line" </dev/null 3>&- || fail "$line"
+	done <"$BATS_TEST_TMPDIR/proposed"
+	nothing_left
+}
+
+@test "a machine whose cable is cut is reached by nobody, and again when it is plugged in" {
+	lab up clients=1 balancers=0 servers=1
+	lab cut s1
+	run -28 lab exec c1 curl -s --max-time 1 "http://$(address s1)"
+	lab plug s1
+	reaches c1 s1
+	run -1 lab cut s9
+	says 'no machine "s9"'
+	run -0 lab plug s1
+}
+
+@test "who makes a lab that somebody else is making is told so" {
+	exec 7>"/run/lock/plimsoll-lab-$LAB"
+	flock 7
+	run -1 lab up servers=1 7>&-
+	exec 7>&-
+	says "making or removing the lab \"$LAB\" right now"
+	says 'name=NAME'
+	lab up servers=1
+}
+
+@test "load interrupted in the middle ends, and its client with it" {
+	local load
+
+	lab up clients=1 balancers=0 servers=1
+	lab nginx
+	set -m
+	"$ROOT/lab/lab" wrk target=s1 duration=30 3>&- &
+	load=$!
+	set +m
+	wait_until 5 client_runs
+	kill -INT -- "-$load"
+	! wait "$load" || fail 'it ended by itself'
+	wait_until 3 client_is_idle
+}
+
+client_runs() {
+	[ -n "$(ip netns pids "$(namespace c1)")" ]
+}
+
+client_is_idle() {
+	! client_runs
+}
+
 @test "what the lab does not know is refused, with what it knows" {
 	run -1 lab bogus
 	says 'nginx'

@@ -76,6 +76,12 @@ static const struct balancer_case believed[] = {
 		TAKEN(XDP_TX),
 	},
 	{
+		.name = "an old sequence after a silence: a clock set back",
+		.before = {.sequence = {100}, .age_ms = {60000}},
+		.report = {.backend = 1, .sequence = 7},
+		TAKEN(XDP_TX),
+	},
+	{
 		.name = "a sequence that has wrapped",
 		.before = {.sequence = {0xfffffff0}},
 		.report = {.backend = 1, .sequence = 5},
@@ -178,9 +184,9 @@ static const struct balancer_case old[] = {
 		OLD,
 	},
 	{
-		.name = "old even if what is known is stale",
-		.before = {.sequence = {100}, .age_ms = {60000}},
-		.report = {.backend = 1, .sequence = 100},
+		.name = "old even if what is known is stale, with a key",
+		.before = {.sequence = {100}, .age_ms = {60000}, .keyed = true},
+		.report = {.backend = 1, .sequence = 100, .flags = KEYED},
 		OLD,
 	},
 };

@@ -142,6 +142,16 @@ static void balancer_full(void **state)
 	config_free(config);
 }
 
+static void balancer_not_listening(void **state)
+{
+	struct config *config;
+
+	assert_int_equal(load(*state, SERVICE BACKENDS "listen: none\n", CONFIG_BALANCER, &config),
+			 0);
+	assert_false(config->listening);
+	config_free(config);
+}
+
 static void balancer_defaults(void **state)
 {
 	struct config *config;
@@ -509,6 +519,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(balancer_full),
 		cmocka_unit_test(balancer_defaults),
+		cmocka_unit_test(balancer_not_listening),
 		cmocka_unit_test(server_full),
 		cmocka_unit_test(server_defaults),
 		cmocka_unit_test(refused),

@@ -66,12 +66,44 @@ static void test_an_older_report_changes_nothing(void **state)
 	assert_memory_equal(&load, &before, sizeof(load));
 }
 
+/* Its clock was set back, and it began anew. */
+static void test_after_a_silence_any_sequence_is_believed(void **state)
+{
+	struct load_report old = first;
+	struct load load = {0};
+
+	(void)state;
+	load_update(&load, &first, MS);
+	old.sequence -= 1000000;
+	old.in_flight = 99;
+	assert_int_equal(load_update(&load, &old, 1000 * MS), 0);
+	assert_int_equal(load_update(&load, &old, 1001 * MS), 1);
+	assert_int_equal(load.in_flight, 99);
+	assert_int_equal(load.sequence, old.sequence);
+	assert_int_equal(load_update(&load, &old, 1002 * MS), 0);
+}
+
+static void test_but_not_with_a_key(void **state)
+{
+	struct load_report old = first;
+	struct load load = {0}, before;
+
+	(void)state;
+	old.flags = LOAD_REPORT_KEYED;
+	load_update(&load, &old, MS);
+	before = load;
+	assert_int_equal(load_update(&load, &old, 60000 * MS), 0);
+	assert_memory_equal(&load, &before, sizeof(load));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_report_replaces_what_was_known),
 		cmocka_unit_test(test_latencies_and_reports_add_up),
 		cmocka_unit_test(test_an_older_report_changes_nothing),
+		cmocka_unit_test(test_after_a_silence_any_sequence_is_believed),
+		cmocka_unit_test(test_but_not_with_a_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
