@@ -100,9 +100,10 @@ static void remove_name(void)
 	rmdir(address.sun_path);
 }
 
+/* libevent answers in the version that it was asked in, even one that never was. */
 static void check_answer(const char *answer, size_t length)
 {
-	require(!length || (length > 7 && !memcmp(answer, "HTTP/1.", 7)));
+	require(!length || (length > 5 && !memcmp(answer, "HTTP/", 5)));
 }
 
 /* Sends it all, says that it was all, and reads until the server has closed. */
