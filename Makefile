@@ -34,8 +34,9 @@ BPF_PROGRAMS := balancer server
 SKELETONS := $(BPF_PROGRAMS:%=$(BUILD)/bpf/%.skel.h)
 SOURCES := $(wildcard src/*.c src/*/*.c)
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/src/%.o) $(BUILD)/web/files.o
-# The status page: its own files, and those of Debian's that it stands on.
-WEB_FILES := $(wildcard src/web/*)
+# The status page: its own files, the library that draws its charts (Debian's), and what verdicts mean.
+CHART := /usr/share/javascript/chart.js/chart.min.js
+WEB_FILES := $(wildcard src/web/*) $(CHART) $(BUILD)/web/verdicts.js
 # What tests link against: everything but main().
 TESTABLE := $(filter-out $(BUILD)/src/main.o,$(OBJECTS))
 
@@ -68,7 +69,8 @@ $(BUILD)/man: $(BUILD)/plimsoll doc/man $(wildcard doc/man/*)
 can-build:
 	@mkdir -p $(BUILD)
 	@pkg-config --exists $(LIBRARIES) 2>/dev/null && \
-		command -v $(CC) >/dev/null && command -v $(CLANG) >/dev/null && command -v $(BPFTOOL) >/dev/null || { \
+		command -v $(CC) >/dev/null && command -v $(CLANG) >/dev/null && command -v $(BPFTOOL) >/dev/null && \
+		test -e $(CHART) || { \
 		packaging/deps --check build; \
 		echo 'make: the build lacks something; `make deps` installs it' >&2; \
 		exit 1; \
@@ -82,6 +84,17 @@ $(BUILD)/flags: can-build
 $(BUILD)/src/%.o: src/%.c $(BUILD)/flags | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
+
+# The sentences of bpf/shared.h in JavaScript, by the C preprocessor, so that they stand in one place.
+$(BUILD)/web/verdicts.js: bpf/shared.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,WEB,$@)printf '%s\n' '#include "shared.h"' @@ 'export const verdicts = [' \
+		'VERDICTS(VERDICT)' '];' | $(CC) -E -P -x c -Ibpf -DPASS=false -DSEND=false -DDROP=true \
+		-D'VERDICT(symbol,name,action,sentence)={"name":name,"refusal":action,"sentence":sentence},' - | \
+		sed '1,/^@@/d' >$@
+
+$(CHART):
+	@packaging/deps --check build; exit 1
 
 $(BUILD)/web/files.c: $(WEB_FILES) src/http/embed $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -226,7 +239,21 @@ simulate: ## ask the simulator, two minutes (SIMULATE_QUICK=1: less)
 test: ## install what is missing, build, pass all tests
 	@packaging/deps build test
 	@$(MAKE) --no-print-directory all tests
+	@test/page/fetch-axe $(BUILD)/page
 	@test/run
+
+.PHONY: test-page
+test-page: ## the status page in a real browser
+	@packaging/deps build test
+	@$(MAKE) --no-print-directory all
+	@test/page/fetch-axe $(BUILD)/page
+	@test/run page
+
+.PHONY: screenshots
+screenshots: ## pictures of the status page, of the lab under load, into doc/images
+	@packaging/deps build test screenshots
+	@$(MAKE) --no-print-directory all
+	@test/page/screenshots
 
 .PHONY: tests
 tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS) $(BUILD)/test/verify $(LAB_PROGRAMS)

@@ -239,6 +239,18 @@ lab_plimsoll() {
 	inside "$machine" "$PLIMSOLL" "$verb" --instance "$(namespace "$machine")" "$@"
 }
 
+# lab_page [MACHINE] [PORT]: what the balancer serves in its own network, to browsers of this one.
+lab_page() {
+	local machine=${1:-b1} port=${2:-${LAB_LISTEN#*:}}
+
+	require_lab 'lab page'
+	require_machine "$machine" b
+	command -v socat >/dev/null || die 'page: socat is missing; apt-get install socat brings it'
+	echo "http://127.0.0.1:$port/ is the page of $machine; Ctrl-C ends it"
+	exec socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
+		"EXEC:'ip netns exec $(namespace "$machine") socat - TCP:$LAB_LISTEN'"
+}
+
 # What killed daemons have left outside of their namespaces. The last one out removes the house, as
 # the daemons do, and nobody enters meanwhile: they take the same lock.
 # shellcheck disable=SC2094 # the lock is not read
