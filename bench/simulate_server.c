@@ -3,10 +3,17 @@
 
 /* As in bpf/stamp.h and utilisation.h, and the default of max_interval. */
 #define MAX_INTERVAL_NS (100 * MS)
-#define FREE_REPORT_INTERVAL_NS (10 * MS)
+#define FREE_REPORT_INTERVAL_NS (4 * MS)
+#define FREE_REPORTS_SAVED 8
 #define TOKENS_MAX 4.0
 #define UTILISATION_WINDOW_NS (50 * MS)
 #define BACKLOG 1024
+
+/* What that balancer takes the requests here to be. */
+static uint32_t in_flight_believed(const struct peer_state *peer)
+{
+	return peer->reported_in_flight + peer->connections_seen - peer->reported_seen;
+}
 
 /* Is a report to that balancer due, and within the budget? */
 static bool is_due(const struct server_state *server, const struct peer_state *peer,
@@ -16,10 +23,22 @@ static bool is_due(const struct server_state *server, const struct peer_state *p
 
 	if (since < contender->interval_ns)
 		return false;
-	if (since < MAX_INTERVAL_NS && peer->reported_seen == peer->connections_seen &&
-	    peer->reported_in_flight == in_flight_told(&server->metrics, now))
+	if (since < MAX_INTERVAL_NS &&
+	    in_flight_believed(peer) == in_flight_told(&server->metrics, now))
 		return false;
-	return since >= FREE_REPORT_INTERVAL_NS || server->tokens >= 1 || contender->max_share >= 1;
+	return now >= peer->free_ns || server->tokens >= 1 || contender->max_share >= 1;
+}
+
+/* What is allowed is the share of the packets or what is free, not their sum. */
+static void pay(struct server_state *server, struct peer_state *peer, uint64_t now)
+{
+	uint64_t saved = now - FREE_REPORTS_SAVED * FREE_REPORT_INTERVAL_NS;
+
+	server->tokens = server->tokens < 1 ? 0 : server->tokens - 1;
+	if (peer->free_ns < saved)
+		peer->free_ns = saved;
+	if (now >= peer->free_ns)
+		peer->free_ns += FREE_REPORT_INTERVAL_NS;
 }
 
 uint32_t server_report_due(struct server_state *server, const struct world *world,
@@ -78,8 +97,7 @@ void server_report(struct server_state *server, uint32_t index, uint64_t now,
 	server_load_tell(&server->metrics, &silent, now, report);
 	report->sequence = (uint32_t)(now / US);
 	report->connections_seen = peer->connections_seen;
-	if (server->tokens >= 1)
-		server->tokens--;
+	pay(server, peer, now);
 	peer->reported_ns = now;
 	peer->reported_seen = peer->connections_seen;
 	peer->reported_in_flight = report->in_flight;

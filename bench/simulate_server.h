@@ -18,6 +18,7 @@
 /* What it has told one balancer. */
 struct peer_state {
 	uint64_t reported_ns;
+	uint64_t free_ns; /* from then on the budget does not matter */
 	uint32_t connections_seen;
 	uint32_t reported_seen;
 	uint32_t reported_in_flight;

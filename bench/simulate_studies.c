@@ -198,8 +198,8 @@ static const struct world scale_worlds[] = {
 #define STATIC(of) .name = of, .policy = of
 #define POLL(text, interval) .name = text, .knowledge = KNOWS_BY_POLLING, .interval_ns = interval
 #define FREE(text) .name = text, .knowledge = KNOWS_BY_REPORTS
-/* Within the budget. */
-#define IN_BAND(text) FREE(text), .max_share = 0.05
+/* Within the default budget. */
+#define IN_BAND(text) FREE(text), .max_share = 0.02
 #define PLAIN .choices = 2, .without_pending = true
 #define AUTO .estimator = ESTIMATOR_PUBLISHED
 
@@ -243,8 +243,8 @@ static const struct contender choice_contenders[] = {
 	 .without_pending = true},
 	{IN_BAND("4 choices, ring by sqrt(weight)"), AUTO, .ring_flatness = 0.5},
 	{IN_BAND("4 choices, ring without weights"), AUTO, .ring_flatness = 1},
+	{FREE("4 choices, 5 % budget"), AUTO, .max_share = 0.05},
 	{FREE("4 choices, 10 % budget"), AUTO, .max_share = 0.1},
-	{FREE("4 choices, 20 % budget"), AUTO, .max_share = 0.2},
 	{FREE("4 choices, no budget"), AUTO},
 };
 
@@ -259,7 +259,7 @@ static const struct contender interval_contenders[] = {
 	{FREE("100 ms, without pending"), .interval_ns = 100 * MS, .without_pending = true},
 	{FREE("100 ms, scan, without pending"), .interval_ns = 100 * MS, .policy = "least-loaded",
 	 .without_pending = true},
-	{IN_BAND("1 ms, 5 % budget")},
+	{IN_BAND("1 ms, 2 % budget")},
 };
 
 static const struct contender loss_contenders[] = {
@@ -270,6 +270,9 @@ static const struct contender loss_contenders[] = {
 	{IN_BAND("1 % of the carriers"), .carrier_loss = 0.01},
 	{IN_BAND("10 % of the carriers"), .carrier_loss = 0.1},
 	{IN_BAND("10 % of the carriers, patience 20"), .carrier_loss = 0.1, .patience = 20},
+	{IN_BAND("10 %, seen at the request"), .carrier_loss = 0.1, .seen_at_request = true},
+	{IN_BAND("10 %, both"), .carrier_loss = 0.1, .patience = 20, .seen_at_request = true},
+	{IN_BAND("seen at the request, nothing lost"), .seen_at_request = true},
 	{IN_BAND("patience 20, nothing lost"), .patience = 20},
 	{IN_BAND("50 % of the reports, no pending"), .report_loss = 0.5, .without_pending = true},
 };
@@ -306,8 +309,8 @@ static const struct contender scale_contenders[] = {
 	{FREE("10 ms"), .interval_ns = 10 * MS},
 	{FREE("100 ms"), .interval_ns = 100 * MS},
 	{FREE("100 ms, without pending"), .interval_ns = 100 * MS, .without_pending = true},
-	{IN_BAND("1 ms, 5 % budget")},
-	{IN_BAND("1 ms, 5 % budget, 2 choices"), .choices = 2},
+	{IN_BAND("1 ms, 2 % budget")},
+	{IN_BAND("1 ms, 2 % budget, 2 choices"), .choices = 2},
 };
 
 /* ------------------------------------------------------------------- studies */
@@ -361,8 +364,8 @@ const struct study studies[] = {
 	 LIST(loss_worlds),
 	 LIST(loss_contenders),
 	 5,
-	 {METRIC_THROUGHPUT, METRIC_P99, METRIC_P999, METRIC_AGE},
-	 4,
+	 {METRIC_THROUGHPUT, METRIC_P99, METRIC_P999, METRIC_AGE, METRIC_SHARE},
+	 5,
 	 false},
 	{"far",
 	 "what if balancer, servers and clients are far from each other?",

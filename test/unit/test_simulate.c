@@ -19,7 +19,7 @@ static const struct contender in_band = {
 	.name = "in-band",
 	.knowledge = KNOWS_BY_REPORTS,
 	.estimator = ESTIMATOR_PUBLISHED,
-	.max_share = 0.05,
+	.max_share = 0.02,
 };
 
 static void test_events_come_in_the_order_of_time(void **state)
