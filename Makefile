@@ -177,6 +177,7 @@ $(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -Ilab -MMD -MP -c -o $@ $<
 
 $(BUILD)/test/unit/test_simulate: test/unit/test_simulate.c $(SIMULATOR)
+	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Ibench -Ilab -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(SIMULATOR) -lm -lcmocka
 

@@ -136,7 +136,7 @@ static __always_inline enum skip report(struct __sk_buff *skb, const struct pack
 	if (skip == SKIP_STAMPED)
 		skip = stamp(skb, packet, peer, load, set, now);
 	if (skip == SKIP_STAMPED)
-		report_pay(peer, stats, now);
+		report_pay(peer, set, stats, now);
 	return skip;
 }
 

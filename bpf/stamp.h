@@ -16,8 +16,8 @@
 #include "load_report.h"
 
 /*
- * 250 reports a second are allowed whatever share of the packets they are, and some can be saved up: a
- * server with fewer answers a second than that can tell of each at once. With one in 10 ms, what
+ * 250 reports a second, to all balancers together, are allowed whatever share of the packets they are, and
+ * some can be saved up: a server with fewer answers a second than that can tell of each at once. With one in 10 ms, what
  * balancers knew of such a server was 5 ms old, and a server that had become slow was spared twice as late.
  */
 #define FREE_REPORT_INTERVAL_NS 4000000ULL
@@ -27,9 +27,9 @@
 #define TOKENS_MAX (4 * REPORT_TOKENS)
 /*
  * A packet that somebody waits for, with data or a SYN-ACK, is only taken if none came for so many
- * intervals that can wait: a bare ACK, a FIN, a reset.
+ * intervals that can wait: a bare ACK, a FIN, a reset. A lost SYN-ACK costs a second, so this is long.
  */
-#define PATIENCE 2
+#define PATIENCE 20
 
 /*
  * What the balancer takes this server's requests to be: what it was told, and what it has sent since. What it
@@ -46,15 +46,17 @@ static __always_inline int report_is_free(const struct peer *peer, __u64 now)
 }
 
 /* Out of both: what is allowed is the share of the packets or what is free, not their sum. */
-static __always_inline void report_pay(struct peer *peer, struct server_stats *stats, __u64 now)
+static __always_inline void report_pay(struct peer *peer, const struct server_settings *settings,
+				       struct server_stats *stats, __u64 now)
 {
-	__u64 saved = now - FREE_REPORTS_SAVED * FREE_REPORT_INTERVAL_NS;
+	__u64 interval = settings->peer_count * FREE_REPORT_INTERVAL_NS;
+	__u64 saved = now - FREE_REPORTS_SAVED * interval;
 
 	stats->tokens -= stats->tokens < REPORT_TOKENS ? stats->tokens : REPORT_TOKENS;
 	if ((__s64)(peer->free_ns - saved) < 0)
 		peer->free_ns = saved;
 	if (report_is_free(peer, now))
-		peer->free_ns += FREE_REPORT_INTERVAL_NS;
+		peer->free_ns += interval;
 }
 
 /* SKIP_STAMPED if a report to that balancer is due, and its share of the packets allows it. */

@@ -84,10 +84,10 @@ static const struct report_case cases[] = {
 	 .before = {.heard_ms = 40},
 	 .skip = SKIP_STAMPED},
 	{.name = "no budget, but reports that are free",
-	 .before = {.reported_us = 5000},
+	 .before = {.reported_us = 25000},
 	 .skip = SKIP_STAMPED},
 	{.name = "none free, but a budget",
-	 .before = {.reported_us = 5000, .free_spent = true, .max_share = 1 << 16},
+	 .before = {.reported_us = 25000, .free_spent = true, .max_share = 1 << 16},
 	 .skip = SKIP_STAMPED},
 	{.name = "the balancer expects what has come, but it is time",
 	 .before = {.in_flight = 3, .expected = true, .reported_us = 100000},
@@ -102,10 +102,10 @@ static const struct report_case cases[] = {
 	 .before = {.in_flight = 3, .expected = true, .reported_us = 50000},
 	 .skip = SKIP_NOT_DUE},
 	{.name = "no budget, and none free",
-	 .before = {.reported_us = 5000, .free_spent = true},
+	 .before = {.reported_us = 25000, .free_spent = true},
 	 .skip = SKIP_BUDGET},
 	{.name = "not enough of a budget",
-	 .before = {.reported_us = 5000, .free_spent = true, .max_share = (1 << 16) - 1},
+	 .before = {.reported_us = 25000, .free_spent = true, .max_share = (1 << 16) - 1},
 	 .skip = SKIP_BUDGET},
 	{.name = "a silent balancer", .before = {.heard_ms = 51}, .skip = SKIP_SILENT_BALANCER},
 	{.name = "a balancer that does not answer ARP",
@@ -122,10 +122,10 @@ static const struct report_case cases[] = {
 	 .skip = SKIP_OPTIONS},
 	{.name = "a SYN-ACK again", .handshake_unknown = true, .skip = SKIP_RETRANSMISSION},
 	{.name = "a SYN-ACK, so soon that a packet that can wait may come",
-	 .before = {.reported_us = 1500, .max_share = 1 << 16},
+	 .before = {.reported_us = 15000, .max_share = 1 << 16},
 	 .skip = SKIP_HANDSHAKE},
 	{.name = "data, so soon that a packet without may come",
-	 .before = {.reported_us = 1500, .max_share = 1 << 16},
+	 .before = {.reported_us = 15000, .max_share = 1 << 16},
 	 .in = {.flags = TCP_ACK | TCP_PSH, .payload = 100},
 	 .skip = SKIP_PAYLOAD},
 	{.name = "an acknowledgement of no socket",
@@ -337,6 +337,29 @@ static void free_reports_are_saved_up(void **state)
 	assert_int_equal(server.peers[0].reports, skip_count(SKIP_STAMPED));
 }
 
+/* What is free is so for all balancers together: of two, each gets half as much. */
+static void what_is_free_is_shared(void **state)
+{
+	const struct report_case test = {.name = "a SYN-ACK"};
+	struct segment segment = segment_of(&test);
+	uint64_t free_ns[2];
+	struct outcome outcome;
+	struct frame in;
+	int two;
+
+	(void)state;
+	frame_build(&in, &segment);
+	for (two = 0; two < 2; two++) {
+		server_reset(&(struct server_before){.other_balancer = two});
+		server.peers[0].free_ns = 1; /* long ago */
+		meter_handshake(&test);
+		server_run(TO_CLIENT, &in, &outcome);
+		assert_int_equal(skip_count(SKIP_STAMPED), 1);
+		free_ns[two] = server.peers[0].reported_ns - server.peers[0].free_ns;
+	}
+	assert_int_equal(free_ns[1], 2 * free_ns[0]);
+}
+
 /* Its connections are counted for the balancer that sent them; that it lives, is noted. */
 static void a_balancer_is_heard(void **state)
 {
@@ -379,6 +402,7 @@ int main(void)
 		cmocka_unit_test(nothing_else_is_touched),
 		cmocka_unit_test(a_client_on_another_port),
 		cmocka_unit_test(free_reports_are_saved_up),
+		cmocka_unit_test(what_is_free_is_shared),
 		cmocka_unit_test(a_balancer_is_heard),
 		cmocka_unit_test(a_queue_that_is_empty),
 	};
