@@ -31,6 +31,8 @@ static const struct verb verbs[] = {
 	{"server", server_command, "run the agent of a server in the foreground", daemon_options},
 	{"show", show_command, "show services, backends, their load and what became of packets",
 	 show_options},
+	{"top", top_command, "show backends and their load live, in an order that one chooses",
+	 top_options},
 	{"trace", trace_command, "tell what becomes of chosen packets as they pass, and why",
 	 trace_options},
 	{"where", where_command, "tell which backend a connection has, or would get, and why",

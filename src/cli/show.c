@@ -3,80 +3,100 @@
 #include "cli/show.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "cli/client.h"
+#include "cli/answer.h"
 #include "cli/commands.h"
-#include "log.h"
-#include "runtime.h"
 
-#define EXIT_USAGE 2
-#define NUMBER_DIGITS 9 /* as many as the daemon sends */
-
-enum { INSTANCE, JSON };
+enum { SERVICE, BACKEND, INSTANCE, JSON };
 
 const struct option_row show_options[] = {
+	[SERVICE] = {"SERVICE", NULL, "only this one, in detail; by its name or address",
+		     COMPLETE_SERVICE, false},
+	[BACKEND] = {"BACKEND", NULL, "only this one of its backends, by its address",
+		     COMPLETE_BACKEND, false},
 	[INSTANCE] = {"--instance", "NAME", "whose; not needed where only one runs",
 		      COMPLETE_INSTANCE, false},
 	[JSON] = {"--json", NULL, "everything, for machines; errors too", COMPLETE_NOTHING, false},
 	{0},
 };
 
-static bool wants_colour(void)
-{
-	const char *refused = getenv("NO_COLOR"), *terminal = getenv("TERM");
+/* What of the status is asked for. */
+struct subject {
+	json_t *service; /* NULL: all */
+	json_t *backend; /* NULL: all of the service's */
+};
 
-	return isatty(STDOUT_FILENO) && !(refused && *refused) &&
-	       !(terminal && !strcmp(terminal, "dumb"));
+static json_t *find(bool json, const char *kind, const json_t *list, const char *word)
+{
+	json_t *found = show_find(list, word);
+	char *names;
+
+	if (found)
+		return found;
+	names = show_names(list);
+	answer_fail(json, "there is no %s \"%s\" here; there are: %s", kind, word,
+		    names && *names ? names : "none");
+	free(names);
+	return NULL;
 }
 
-static void print_json(const json_t *answer)
+/* False if there is no such thing, and told. */
+static bool find_subject(const char **values, const json_t *status, struct subject *subject)
 {
-	json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(NUMBER_DIGITS));
-	putchar('\n');
+	bool json = values[JSON];
+
+	*subject = (struct subject){0};
+	if (!values[SERVICE])
+		return true;
+	subject->service =
+		find(json, "service", json_object_get(status, "services"), values[SERVICE]);
+	if (!subject->service || !values[BACKEND])
+		return subject->service;
+	subject->backend = find(json, "backend", json_object_get(subject->service, "backends"),
+				values[BACKEND]);
+	return subject->backend;
 }
 
-/* For machines only: runtime_find() has told people already, and what there is to choose from. */
-static json_t *no_instance(const char *given)
+static void show_subject(const struct subject *subject, json_t *status, bool json)
 {
-	if (given)
-		return json_pack("{s:o}", "error", json_sprintf("there is no instance %s", given));
-	return json_pack("{s:s}", "error", "no instance to ask; --instance NAME names one");
+	if (json)
+		answer_print(subject->backend ? subject->backend :
+			     subject->service ? subject->service :
+						status,
+			     JSON_INDENT(2));
+	else if (subject->backend)
+		show_render_backend(stdout, subject->service, subject->backend, wants_colour());
+	else if (subject->service)
+		show_render_service(stdout, subject->service, wants_colour());
+	else
+		show_render(stdout, status, wants_colour());
 }
 
 /* Returns the exit status. */
-static int show(const char *wanted, bool json)
+static int show(const char **values)
 {
-	char instance[sizeof(((struct runtime *)NULL)->name)];
-	json_t *answer = NULL;
-	int err, found;
+	char instance[INSTANCE_NAME_MAX];
+	struct subject subject;
+	json_t *status;
+	bool found;
 
-	found = runtime_find(wanted, instance, sizeof(instance));
+	if (answer_instance(values[JSON], values[INSTANCE], instance))
+		return EXIT_FAILURE;
+	status = answer_status(values[JSON], instance);
+	if (!status)
+		return EXIT_FAILURE;
+	found = find_subject(values, status, &subject);
 	if (found)
-		answer = no_instance(wanted);
-	err = found ? found : client_get(instance, "/api/v1/status", &answer);
-	if (json)
-		print_json(answer);
-	else if (!err)
-		show_render(stdout, answer, wants_colour());
-	else if (!found)
-		log_error("%s", client_error(answer));
-	json_decref(answer);
-	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+		show_subject(&subject, status, values[JSON]);
+	json_decref(status);
+	return found ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int show_command(int argc, char **argv)
 {
 	const char *values[OPTIONS_MAX];
-	int status;
 
 	if (options_parse(show_options, argc, argv, values))
 		return EXIT_USAGE;
-	status = show(values[INSTANCE], values[JSON]);
-	if (fflush(stdout) || ferror(stdout)) {
-		log_error("cannot write the answer: %m");
-		return EXIT_FAILURE;
-	}
-	return status;
+	return answer_end(show(values));
 }

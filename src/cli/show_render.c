@@ -160,7 +160,7 @@ static void print_counters(FILE *out, const char *title, enum tone tone,
 }
 
 /* What is not up stands out; what an old report said recedes. */
-static enum tone backend_tone(const struct column *column, const json_t *backend)
+enum tone backend_tone(const struct column *column, const json_t *backend)
 {
 	const char *state = json_string_value(json_object_get(backend, "state"));
 
@@ -169,6 +169,12 @@ static enum tone backend_tone(const struct column *column, const json_t *backend
 	if (column->reported && json_is_false(json_object_get(backend, "known")))
 		return TONE_FAINT;
 	return TONE_PLAIN;
+}
+
+void show_render_backends(FILE *out, json_t *backends, bool colour)
+{
+	table_print(out, backend_columns, COUNT_OF(backend_columns), backends, backend_tone,
+		    colour);
 }
 
 /* "web 10.1.0.100:80/tcp: power-of-choices (4) on in-flight, feedback in-band, 510.0 conn/s" */
@@ -187,8 +193,7 @@ static void print_service(FILE *out, const json_t *service, bool colour)
 		fprintf(out, " on %s", FIELD(service, "signal", TEXT));
 	fprintf(out, ", feedback %s, %s conn/s\n", FIELD(service, "feedback", TEXT),
 		FIELD(service, "connections_per_second", RATE));
-	table_print(out, backend_columns, COUNT_OF(backend_columns),
-		    json_object_get(service, "backends"), backend_tone, colour);
+	show_render_backends(out, json_object_get(service, "backends"), colour);
 }
 
 static void print_flows(FILE *out, const json_t *flows)
