@@ -25,7 +25,7 @@ teardown() {
 
 # terminal_open COLUMNS ROWS: a shell that says "$ ".
 terminal_open() {
-	env -u TMUX PS1='$ ' tmux -S "$TERMINAL" -f /dev/null new-session -d -x "$1" -y "$2" \
+	env -u TMUX PS1='$ ' tmux -S "$TERMINAL" -f /dev/null new-session -d -x "$1" -y "$2" -c "$BATS_TEST_TMPDIR" \
 		'env -u NO_COLOR sh' 3>&-
 	tmux -S "$TERMINAL" set-option -g status off
 	keys 'stty -a | tail -n 3 >before; clear; echo marker' Enter
