@@ -140,34 +140,40 @@ static __always_inline __u64 meter_syn_value(const struct metered *metered,
 	return metered->fingerprint | (__u64)METER_SYN_DATA << METER_STATE_SHIFT | acknowledged;
 }
 
-/* Returns 1 if a new connection begins with it, not for its retransmission. */
-static __always_inline int meter_syn(struct metrics *metrics, const struct metered *metered,
-				     const struct packet *packet)
+static __always_inline int shakes_hands(const struct metered *metered)
 {
 	enum meter_state state = meter_state(metered->value);
 
-	if (state == METER_SYN_DATA ||
-	    ((state == METER_SYN || state == METER_SYN_ACK) &&
+	return state == METER_SYN || state == METER_SYN_ACK;
+}
+
+/* Returns 1 if a request comes with it; not for its retransmission. */
+static __always_inline int meter_syn(struct metrics *metrics, const struct metered *metered,
+				     const struct packet *packet)
+{
+	if (meter_state(metered->value) == METER_SYN_DATA ||
+	    (shakes_hands(metered) &&
 	     meter_age(metered->value, metered->now_ns) < METER_HANDSHAKE_TICKS))
 		return 0;
 	meter_put(metrics, metered, meter_syn_value(metered, packet));
 	__sync_fetch_and_add(&metrics->connections, 1);
-	return 1;
+	return packet->payload_length != 0;
 }
 
-static __always_inline void meter_data(struct __sk_buff *skb, struct metrics *metrics,
-				       const struct metered *metered, const struct packet *packet)
+/* Returns 1 if it is the first of its connection. */
+static __always_inline int meter_data(struct __sk_buff *skb, struct metrics *metrics,
+				      const struct metered *metered, const struct packet *packet)
 {
 	enum meter_state state = METER_WAITING;
 
 	/* More of a request: the time is that of its last byte. */
 	if (metered->slot && meter_waits(metered->value)) {
 		meter_set(metrics, metered, meter_again(metered->value, metered->now_ns));
-		return;
+		return 0;
 	}
 	switch (arrival(skb, packet, meter_state(metered->value) == METER_SYN_ACK)) {
 	case ARRIVAL_OLD:
-		return;
+		return 0;
 	case ARRIVAL_ELSEWHERE:
 		state = METER_ELSEWHERE;
 		break;
@@ -177,9 +183,14 @@ static __always_inline void meter_data(struct __sk_buff *skb, struct metrics *me
 	meter_put(metrics, metered,
 		  meter_value(metered->fingerprint, state, latency_level(metrics->in_flight + 1),
 			      metered->now_ns));
+	return shakes_hands(metered);
 }
 
-/* A packet of the client's. Returns 1 if a new connection begins with it. */
+/*
+ * A packet of the client's. Returns 1 if with it a new connection counts as seen: by its first request, or
+ * by its end if it has none. Until then the balancer knows of it as pending, and from then on it is in
+ * flight: over a long way, a connection that counted from its SYN would be in neither for a round trip.
+ */
 static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *metrics,
 					 const struct packet *packet, __u32 buckets)
 {
@@ -194,10 +205,10 @@ static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *
 	if (tcp->syn)
 		return meter_syn(metrics, &metered, packet);
 	if (packet->payload_length && !tcp->rst)
-		meter_data(skb, metrics, &metered, packet);
-	else if (metered.slot && (tcp->rst || !meter_waits(metered.value)))
-		/* A client that has only closed its side may still wait for the answer. */
-		meter_set(metrics, &metered, 0);
+		return meter_data(skb, metrics, &metered, packet);
+	/* A client that has only closed its side may still wait for the answer. */
+	if (metered.slot && (tcp->rst || !meter_waits(metered.value)))
+		return meter_set(metrics, &metered, 0) && shakes_hands(&metered);
 	return 0;
 }
 

@@ -308,7 +308,7 @@ struct peer {
 	__u64 heard_ns; /* last packet from it */
 	__u64 reported_ns; /* last report to it */
 	__u32 sequence; /* of that */
-	__u32 connections_seen; /* new ones that it has sent here */
+	__u32 connections_seen; /* new ones that it has sent here, and that have made a request or ended */
 	__u32 reported_seen; /* the same as that report had it */
 	__u32 reported_in_flight;
 	__u64 free_ns; /* from then on a report is allowed whatever the budget says */

@@ -360,7 +360,10 @@ static void what_is_free_is_shared(void **state)
 	assert_int_equal(free_ns[1], 2 * free_ns[0]);
 }
 
-/* Its connections are counted for the balancer that sent them; that it lives, is noted. */
+/*
+ * Its connections are counted for the balancer that sent them, once they make a request or end; that it
+ * lives, is noted.
+ */
 static void a_balancer_is_heard(void **state)
 {
 	struct segment segment = segment_usual(FROM_CLIENT);
@@ -373,12 +376,21 @@ static void a_balancer_is_heard(void **state)
 	heard = server.peers[0].heard_ns;
 	segment.flags = TCP_SYN;
 	server_pass(FROM_CLIENT, &segment);
-	assert_int_equal(server.peers[0].connections_seen, seen + 1);
+	assert_int_equal(server.peers[0].connections_seen, seen);
 	assert_in_range(server.peers[0].heard_ns, heard + 900000000, ~0ULL >> 1);
+	segment.flags = TCP_ACK | TCP_PSH;
+	segment.payload = 100;
+	server_pass(FROM_CLIENT, &segment);
+	assert_int_equal(server.peers[0].connections_seen, seen + 1);
 	server_pass(FROM_CLIENT, &segment); /* once more */
 	assert_int_equal(server.peers[0].connections_seen, seen + 1);
 	segment.mac_from = OTHER_BALANCER_MAC;
 	segment.source_port++;
+	segment.payload = 0;
+	segment.flags = TCP_SYN;
+	server_pass(FROM_CLIENT, &segment);
+	assert_int_equal(server.peers[1].connections_seen, seen);
+	segment.flags = TCP_FIN | TCP_ACK;
 	server_pass(FROM_CLIENT, &segment);
 	assert_int_equal(server.peers[0].connections_seen, seen + 1);
 	assert_int_equal(server.peers[1].connections_seen, seen + 1);
