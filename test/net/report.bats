@@ -84,7 +84,7 @@ of_client() { # COUNTER of nstat's
 	capture_read
 	# Between two of each hundred the capture itself may have been late.
 	holds "$(carriers .closest_ms) > 4.5"
-	holds "$(carriers '.carriers - .seconds * 1000 / 5') <= 1"
+	expect "$(carriers .carriers)" -le 401
 	expect "$(carriers .carriers)" -gt 200
 	told=$(show s1 '.carriers | add')
 	echo "$responses responses, counted: $(show s1 .carriers)"
@@ -95,14 +95,14 @@ of_client() { # COUNTER of nstat's
 	says 'handshake'
 }
 
-@test "at most max_share of the packets, or 250 a second" {
+@test "at most max_share of the packets, or 100 a second" {
 	begin max_share=0.5%
 	capture_sent
 	lab wrk duration=2 connections=16 path=/small
 	capture_read
 	# Each CPU has a share of its own, and some of it saved up.
-	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 250] | max)') < 1.6"
-	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 250] | max)') > 0.5"
+	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 100] | max)') < 1.2"
+	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 100] | max)') > 0.5"
 	expect "$(skipped budget)" -gt 100
 }
 
@@ -146,29 +146,16 @@ of_client() { # COUNTER of nstat's
 	expect "$(skipped handshake)" -gt 0
 }
 
+# To the byte: test/packet/test_server.c.
 @test "only packets that have room: whole, and with the option below the MTU" {
-	local reason
-
-	for reason in key=no key=yes; do
-		begin "$reason"
-		capture_sent 'and ip[0] != 0x45'
-		run -0 fetch_names 100
-		expect "$(fetch 100m | checksum)" = "$(checksum_of 100m)"
-		ethtool_of s1 gso off
-		expect "$(fetch 100m | checksum)" = "$(checksum_of 100m)"
-		fetch 100m | checksum >/dev/null # so long that a report becomes due in it
-		ethtool_of s1 gso on
-		capture_read
-		expect "$(carriers .carriers)" -gt 5
-		expect "$(carriers .longest)" -le 1500
-		expect "$(skipped segmented)" -gt 0
-		expect "$(skipped mtu)" -gt 0
-		lab stop all
-	done
-}
-
-ethtool_of() { # MACHINE FEATURE on|off
-	inside "$1" ethtool -K eth0 "$2" "$3" >/dev/null
+	begin key=yes
+	capture_sent 'and ip[0] != 0x45'
+	run -0 fetch_names 100
+	expect "$(fetch 100m | checksum)" = "$(checksum_of 100m)"
+	capture_read
+	expect "$(carriers .carriers)" -gt 5
+	expect "$(carriers .longest)" -le 1500
+	expect "$(skipped segmented)" -gt 0
 }
 
 # ------------------------------------------------------------------- what it must not do
@@ -248,7 +235,7 @@ undrifted() {
 	begin
 	lose 2 "ip daddr $LAB_VIP oifname s1 tcp flags & (syn | ack) == syn"
 	inside c1 python3 "$BATS_TEST_DIRNAME/flood.py" syn "$LAB_VIP:80" "$(mac b1)" 20000
-	expect "$(backend s1 .connections)" -ge 15000
+	expect "$(backend s1 .connections)" -ge 19000
 	undrifted
 }
 
