@@ -18,7 +18,7 @@
 
 /* SYNs that never arrived show in the lowest of sent - seen over this time... */
 #define LOST_WINDOW_NS 1000000000ULL
-/* ...if so many reports have looked. */
+/* ...and longer, until so many reports have looked. */
 #define LOST_WINDOW_REPORTS 8
 
 /*
@@ -36,10 +36,10 @@ LOAD_REPORT_INLINE void load_note_lost(struct load *load, const struct load_repo
 	if (!load->window_reports || (__s32)(unseen - load->window_lowest) < 0)
 		load->window_lowest = unseen;
 	load->window_reports++;
-	if (now - load->window_start_ns < LOST_WINDOW_NS)
+	if (now - load->window_start_ns < LOST_WINDOW_NS ||
+	    load->window_reports < LOST_WINDOW_REPORTS)
 		return;
-	if (load->window_reports >= LOST_WINDOW_REPORTS)
-		load->connections_lost = load->window_lowest;
+	load->connections_lost = load->window_lowest;
 	load->window_start_ns = now;
 	load->window_reports = 0;
 }

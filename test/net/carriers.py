@@ -90,6 +90,8 @@ def main():
             name = kind(flags, payload)
             found["carriers"] += 1
             found["carriers_again"] += again
+            if again:
+                print(f"{time}: sent before, and bore a report: {name} {frame.hex()}", file=sys.stderr)
             found["longest"] = max(found["longest"], total)
             found["kinds"][name] = found["kinds"].get(name, 0) + 1
     found["seconds"] = max(times) - min(times) if times else 0

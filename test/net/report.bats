@@ -84,7 +84,7 @@ of_client() { # COUNTER of nstat's
 	capture_read
 	# Between two of each hundred the capture itself may have been late.
 	holds "$(carriers .closest_ms) > 4.5"
-	expect "$(carriers .carriers)" -le 401
+	holds "$(carriers '.carriers - .seconds * 1000 / 5') <= 1"
 	expect "$(carriers .carriers)" -gt 200
 	told=$(show s1 '.carriers | add')
 	echo "$responses responses, counted: $(show s1 .carriers)"
@@ -95,14 +95,14 @@ of_client() { # COUNTER of nstat's
 	says 'handshake'
 }
 
-@test "at most max_share of the packets, or 100 a second" {
+@test "at most max_share of the packets, or 250 a second" {
 	begin max_share=0.5%
 	capture_sent
 	lab wrk duration=2 connections=16 path=/small
 	capture_read
 	# Each CPU has a share of its own, and some of it saved up.
-	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 100] | max)') < 1.2"
-	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 100] | max)') > 0.5"
+	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 250] | max)') < 1.6"
+	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 250] | max)') > 0.5"
 	expect "$(skipped budget)" -gt 100
 }
 
@@ -203,8 +203,8 @@ pending_is_none() {
 	[ "$(backend s1 .pending)" -eq 0 ]
 }
 
-# undrifted: pending is no more than the connections there are, grows no greater, and ends as none. What
-# never arrives is known a second of reports later.
+# undrifted: of some 10,000 a second no more than a few are pending, no more as time goes, and none at
+# the end. What never arrives is known after some reports.
 undrifted() {
 	local early late
 
@@ -214,7 +214,7 @@ undrifted() {
 	late=$(pending_during 2)
 	load_result .requests
 	echo "pending: $early, then $late; carriers lost: $(($(skipped stamped) - $(backend s1 .reports)))"
-	holds "$late < $early + 4 && $late < 25"
+	holds "$late < $early + 24 && $late < 48"
 	inside switch nft delete table bridge loss
 	lab wrk duration=3 connections=4 path=/small
 	wait_until 5 pending_is_none || fail "pending is $(backend s1 .pending)"
@@ -235,7 +235,7 @@ undrifted() {
 	begin
 	lose 2 "ip daddr $LAB_VIP oifname s1 tcp flags & (syn | ack) == syn"
 	inside c1 python3 "$BATS_TEST_DIRNAME/flood.py" syn "$LAB_VIP:80" "$(mac b1)" 20000
-	expect "$(backend s1 .connections)" -ge 19000
+	expect "$(backend s1 .connections)" -ge 15000
 	undrifted
 }
 
