@@ -19,52 +19,74 @@ struct service_key service_key(const struct service_config *config)
 	};
 }
 
-static bool service_id_used(struct dataplane *dataplane, uint32_t id)
+/* What a predecessor or we have given out already: looked up once, not for each service and server. */
+struct given {
+	bool old_services[SERVICES_MAX + 1], services[SERVICES_MAX + 1];
+	uint32_t highest_server;
+};
+
+static void look_up_services(struct dataplane *dataplane, struct given *given)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.services);
 	struct service_key key, *previous = NULL;
 	struct service service;
 
 	while (!bpf_map_get_next_key(map, previous, &key)) {
-		if (!bpf_map_lookup_elem(map, &key, &service) && service.id == id)
-			return true;
+		if (!bpf_map_lookup_elem(map, &key, &service) && service.id <= SERVICES_MAX)
+			given->old_services[service.id] = true;
 		previous = &key;
 	}
-	return false;
 }
 
-static uint32_t service_id_find(struct dataplane *dataplane, const struct service_key *key)
+static void look_up_servers(struct dataplane *dataplane, struct given *given)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.servers);
+	uint32_t key, *previous = NULL;
+	struct server server;
+
+	while (!bpf_map_get_next_key(map, previous, &key)) {
+		if (!bpf_map_lookup_elem(map, &key, &server) &&
+		    server.index > given->highest_server)
+			given->highest_server = server.index;
+		previous = &key;
+	}
+}
+
+/* The id that the service has had, or one that nobody has; 0 if there is none. */
+static uint32_t service_id_take(struct dataplane *dataplane, const struct service_key *key,
+				struct given *given)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.services);
 	struct service service;
+	uint32_t id = 1;
 
-	if (!bpf_map_lookup_elem(map, key, &service))
-		return service.id;
-	for (uint32_t id = 1; id <= SERVICES_MAX; id++)
-		if (!service_id_used(dataplane, id))
-			return id;
-	return 0;
+	if (!bpf_map_lookup_elem(map, key, &service) && service.id && service.id <= SERVICES_MAX &&
+	    !given->services[service.id])
+		id = service.id;
+	else
+		while (id <= SERVICES_MAX && (given->services[id] || given->old_services[id]))
+			id++;
+	if (id > SERVICES_MAX)
+		return 0;
+	given->services[id] = true;
+	return id;
 }
 
 /* The index that the server has in `loads`, or a new one; 0 if there is no more room. */
-static uint32_t server_index(struct dataplane *dataplane, struct in_addr address)
+static uint32_t server_index(struct dataplane *dataplane, struct in_addr address,
+			     struct given *given)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.servers);
-	uint32_t highest = 0, key, *previous = NULL;
 	struct server server = {0};
 
 	if (!bpf_map_lookup_elem(map, &address.s_addr, &server))
 		return server.index;
-	while (!bpf_map_get_next_key(map, previous, &key)) {
-		if (!bpf_map_lookup_elem(map, &key, &server) && server.index > highest)
-			highest = server.index;
-		previous = &key;
-	}
-	if (highest + 1 >= SERVERS_MAX)
+	if (given->highest_server + 1 >= SERVERS_MAX)
 		return 0;
-	memset(&server, 0, sizeof(server));
-	server.index = highest + 1;
-	return bpf_map_update_elem(map, &address.s_addr, &server, BPF_ANY) ? 0 : server.index;
+	server.index = given->highest_server + 1;
+	if (bpf_map_update_elem(map, &address.s_addr, &server, BPF_ANY))
+		return 0;
+	return given->highest_server = server.index;
 }
 
 /* The index of that pair in `backends`, or a free one; 0 if there is none. */
@@ -91,13 +113,13 @@ void member_set_weight(struct dataplane *dataplane, struct member *member, uint3
 }
 
 static int fill_member(struct dataplane *dataplane, const struct balanced_service *service,
-		       struct member *member)
+		       struct member *member, struct given *given)
 {
 	const struct backend_config *config = member->config;
 	struct backend *backend;
 
 	member->neighbour.address = config->address;
-	member->server = server_index(dataplane, config->address);
+	member->server = server_index(dataplane, config->address, given);
 	member->index = backend_index(dataplane, service->id, config->address);
 	if (!member->server || !member->index) {
 		log_error("%s: no room for another backend: at most %d servers and %d backends are "
@@ -113,13 +135,14 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 	return 0;
 }
 
-static int fill_service(struct dataplane *dataplane, struct balanced_service *service)
+static int fill_service(struct dataplane *dataplane, struct balanced_service *service,
+			struct given *given)
 {
 	const struct service_config *config = service->config;
 	struct service_key key = service_key(config);
 	int err;
 
-	service->id = service_id_find(dataplane, &key);
+	service->id = service_id_take(dataplane, &key, given);
 	if (!service->id) {
 		log_error("%s: at most %d services are supported", config->name, SERVICES_MAX);
 		return -ENOSPC;
@@ -129,7 +152,7 @@ static int fill_service(struct dataplane *dataplane, struct balanced_service *se
 		return -ENOMEM;
 	for (size_t i = 0; i < config->backend_count; i++) {
 		service->members[i].config = &config->backends[i];
-		err = fill_member(dataplane, service, &service->members[i]);
+		err = fill_member(dataplane, service, &service->members[i], given);
 		if (err)
 			return err;
 	}
@@ -183,14 +206,17 @@ static void remove_old_backends(struct dataplane *dataplane)
 int tables_fill(struct dataplane *dataplane)
 {
 	const struct config *config = dataplane->config;
+	struct given given = {0};
 	int err;
 
+	look_up_services(dataplane, &given);
+	look_up_servers(dataplane, &given);
 	dataplane->services = calloc(config->service_count, sizeof(*dataplane->services));
 	if (!dataplane->services)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->service_count; i++) {
 		dataplane->services[i].config = &config->services[i];
-		err = fill_service(dataplane, &dataplane->services[i]);
+		err = fill_service(dataplane, &dataplane->services[i], &given);
 		if (err)
 			return err;
 	}

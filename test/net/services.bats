@@ -1,0 +1,46 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Several services on one balancer: each goes to its own backends.
+
+load helpers
+
+setup_file() {
+	open_lab clients=1 servers=3
+	[ -n "${LAB:-}" ] || return 0
+	lab nginx
+	lab config
+	second_service
+	lab start all
+}
+
+SECOND_VIP=10.1.0.101
+
+# s3 leaves the first service for one of its own.
+second_service() {
+	local machine
+
+	sed -i "/address: $(address s3),/d" "$STATE/b1/balancer.yaml"
+	printf '  - {name: second, address: "%s:80", backends: [{address: %s}]}\n' \
+		"$SECOND_VIP" "$(address s3)" >>"$STATE/b1/balancer.yaml"
+	for machine in s1 s2 s3; do
+		printf '  - {name: second, address: "%s:80"}\n' $SECOND_VIP >>"$STATE/$machine/server.yaml"
+	done
+}
+
+each_to_its_own() {
+	run -0 fetch_names 40
+	expect "$(sort -u <<<"$output" | xargs)" = 's1 s2'
+	run -0 inside c1 curl -sS --fail --max-time 60 -H 'Connection: close' \
+		"http://$SECOND_VIP/name?[1-20]"
+	expect "$(sort -u <<<"$output" | xargs)" = s3
+}
+
+@test "each service has its own backends" {
+	each_to_its_own
+}
+
+@test "and keeps them when the balancer's daemon is killed and started again" {
+	lab kill b1
+	lab start b1
+	each_to_its_own
+}
