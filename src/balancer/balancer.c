@@ -12,6 +12,7 @@
 
 #include "balancer/dataplane.h"
 #include "balancer/poll.h"
+#include "balancer/rebuild.h"
 #include "balancer/routes.h"
 #include "balancer/status.h"
 #include "balancer/weights.h"
@@ -27,8 +28,18 @@ struct balancer {
 	struct sources sources; /* what the API tells from */
 	struct poller *poller;
 	struct weights *weights;
+	struct rebuild *rebuild; /* of rings; none before all backends are watched */
 	struct event *sampling, *weighting, *patience;
 };
+
+static size_t count_resolved(const struct balanced_service *service)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		count += service->members[i].neighbour.resolved;
+	return count;
+}
 
 static size_t count_backends(const struct balancer *balancer, size_t *resolved)
 {
@@ -37,10 +48,8 @@ static size_t count_backends(const struct balancer *balancer, size_t *resolved)
 
 	*resolved = 0;
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
-		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
-			count++;
-			*resolved += dataplane->services[i].members[j].neighbour.resolved;
-		}
+		count += dataplane->services[i].config->backend_count;
+		*resolved += count_resolved(&dataplane->services[i]);
 	}
 	return count;
 }
@@ -51,11 +60,12 @@ static void tell_ready(struct balancer *balancer)
 	const struct attached_interface *first = &dataplane->interfaces[0];
 	size_t resolved, count = count_backends(balancer, &resolved);
 
-	if (!balancer->daemon.ready)
-		events_add(balancer->sources.events, EVENT_START, NULL, NULL,
-			   "version " PLIMSOLL_VERSION
-			   " has started, %zu of %zu backends reachable",
-			   resolved, count);
+	if (balancer->daemon.ready)
+		return;
+	rebuild_now(balancer->rebuild);
+	events_add(balancer->sources.events, EVENT_START, NULL, NULL,
+		   "version " PLIMSOLL_VERSION " has started, %zu of %zu backends reachable",
+		   resolved, count);
 	daemon_ready(
 		&balancer->daemon, "%zu service%s, %zu of %zu backends reachable, %s XDP on %s%s",
 		dataplane->config->service_count, dataplane->config->service_count == 1 ? "" : "s",
@@ -121,9 +131,12 @@ static void backend_moved(const struct neighbour *neighbour, void *context)
 	if (!dataplane_set_neighbour(dataplane, neighbour))
 		return;
 	tell_neighbour(balancer->sources.events, &before, neighbour);
+	if (!balancer->rebuild)
+		return;
 	for (size_t i = 0; i < dataplane->config->service_count; i++)
 		if (find_member(&dataplane->services[i], neighbour->address))
-			dataplane_build_ring(dataplane, &dataplane->services[i]);
+			rebuild_mark(balancer->rebuild, i);
+	rebuild_soon(balancer->rebuild);
 	if (balancer->sampling && count_backends(balancer, &resolved) == resolved)
 		tell_ready(balancer);
 }
@@ -148,6 +161,29 @@ static int prepare_host(struct balancer *balancer)
 	return 0;
 }
 
+static void build_ring(size_t service, void *context)
+{
+	struct balancer *balancer = context;
+
+	dataplane_build_ring(&balancer->dataplane, &balancer->dataplane.services[service]);
+}
+
+/* With all who have answered by now. Without any, a predecessor's ring serves better than none. */
+static int build_first_rings(struct balancer *balancer)
+{
+	const struct dataplane *dataplane = &balancer->dataplane;
+	size_t count = dataplane->config->service_count;
+
+	balancer->rebuild = rebuild_open(balancer->daemon.base, count, build_ring, balancer);
+	if (!balancer->rebuild)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		if (!balancer->daemon.inherited || count_resolved(&dataplane->services[i]))
+			rebuild_mark(balancer->rebuild, i);
+	rebuild_now(balancer->rebuild);
+	return 0;
+}
+
 static int watch_backends(struct balancer *balancer)
 {
 	const struct config *config = balancer->daemon.config;
@@ -158,7 +194,7 @@ static int watch_backends(struct balancer *balancer)
 		for (size_t j = 0; !err && j < config->services[i].backend_count; j++)
 			err = neighbours_watch(balancer->daemon.neighbours,
 					       config->services[i].backends[j].address);
-	return err;
+	return err ? err : build_first_rings(balancer);
 }
 
 static void sample(evutil_socket_t fd, short events, void *context)
@@ -187,6 +223,7 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 	if (balancer->daemon.ready)
 		return;
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		rebuild_mark(balancer->rebuild, i);
 		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
 			const struct member *member = &dataplane->services[i].members[j];
 
@@ -269,6 +306,7 @@ int balancer_command(int argc, char **argv)
 		event_free(balancer.weighting);
 	if (balancer.patience)
 		event_free(balancer.patience);
+	rebuild_close(balancer.rebuild);
 	weights_close(balancer.weights);
 	poll_close(balancer.poller);
 	sources_close(&balancer.sources);

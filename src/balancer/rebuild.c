@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "balancer/rebuild.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "clock.h"
+
+#define INTERVAL_NS (REBUILD_INTERVAL_MS * 1000000ULL)
+
+struct rebuild {
+	rebuild_service *build;
+	void *context;
+	struct event *timer;
+	uint64_t built_ns; /* when something was last built, at its end; 0 = never */
+	size_t service_count;
+	bool changed[];
+};
+
+void rebuild_mark(struct rebuild *rebuild, size_t service)
+{
+	rebuild->changed[service] = true;
+}
+
+void rebuild_now(struct rebuild *rebuild)
+{
+	event_del(rebuild->timer);
+	for (size_t i = 0; i < rebuild->service_count; i++) {
+		if (!rebuild->changed[i])
+			continue;
+		rebuild->changed[i] = false;
+		rebuild->build(i, rebuild->context);
+		rebuild->built_ns = now_ns();
+	}
+}
+
+void rebuild_soon(struct rebuild *rebuild)
+{
+	uint64_t since_ns = now_ns() - rebuild->built_ns;
+	struct timeval wait = {0};
+
+	if (event_pending(rebuild->timer, EV_TIMEOUT, NULL))
+		return;
+	if (rebuild->built_ns && since_ns < INTERVAL_NS)
+		wait.tv_usec = (suseconds_t)((INTERVAL_NS - since_ns) / 1000);
+	if (!wait.tv_usec || event_add(rebuild->timer, &wait))
+		rebuild_now(rebuild);
+}
+
+static void interval_over(evutil_socket_t fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	rebuild_now(context);
+}
+
+struct rebuild *rebuild_open(struct event_base *base, size_t service_count, rebuild_service *build,
+			     void *context)
+{
+	struct rebuild *rebuild;
+
+	rebuild = calloc(1, sizeof(*rebuild) + service_count * sizeof(rebuild->changed[0]));
+	if (!rebuild)
+		return NULL;
+	rebuild->build = build;
+	rebuild->context = context;
+	rebuild->service_count = service_count;
+	rebuild->timer = event_new(base, -1, 0, interval_over, rebuild);
+	if (rebuild->timer)
+		return rebuild;
+	free(rebuild);
+	return NULL;
+}
+
+void rebuild_close(struct rebuild *rebuild)
+{
+	if (!rebuild)
+		return;
+	event_free(rebuild->timer);
+	free(rebuild);
+}
