@@ -80,7 +80,8 @@ struct choosing {
 	__u32 hot; /* prequal: so many requests are many, fixed point with HOT_BITS */
 };
 
-#define KEY_UNKNOWN (~0ULL) /* no fresh report */
+#define KEY_DRAINING (~0ULL) /* asks for no new connections: anything else is better */
+#define KEY_UNKNOWN (KEY_DRAINING - 1) /* no fresh report */
 
 /* More pending connections are as bad as these: keeps products of loads within 64 bits. */
 #define PENDING_MAX 65535

@@ -20,7 +20,10 @@ static __always_inline __u32 ring_read(void *ring, __u32 slot)
 	return backend ? (__u32)*backend : BACKEND_NONE;
 }
 
-/* What a backend is worth to the service's policy: the lowest wins. KEY_UNKNOWN without a report. */
+/*
+ * What a backend is worth to the service's policy: the lowest wins. KEY_UNKNOWN without a report,
+ * KEY_DRAINING if that says so.
+ */
 __noinline __u64 backend_key(const struct service *service, __u32 index,
 			     const struct choosing *choosing, __u64 now)
 {
@@ -39,6 +42,8 @@ __noinline __u64 backend_key(const struct service *service, __u32 index,
 	load = bpf_map_lookup_elem(&loads, &server);
 	if (!load || !load_known(load, now, service->stale_after_ns))
 		return KEY_UNKNOWN;
+	if (load->flags & LOAD_REPORT_DRAINING)
+		return KEY_DRAINING;
 	candidate_fill(&candidate, load, backend->cost, service->signal, service->with_pending);
 	if (service->policy == POLICY_PREQUAL) {
 		id = service->id;
@@ -126,7 +131,7 @@ static __always_inline __u32 next_of_schedule(void *ring, const struct service *
 /*
  * By load. A backend of which nothing is known keeps its share by weight: it is taken where it is the
  * flow's first candidate, and only there. So it is neither starved, without traffic it could never report,
- * nor flooded.
+ * nor flooded. Or where those that are known drain.
  */
 static __always_inline __u32 least_of(void *ring, const struct service *service, __u64 hash,
 				      enum candidates from, struct decision *decision)
@@ -151,7 +156,7 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 	if (selection.lowest == KEY_UNKNOWN)
 		return selection.backend;
 	if (from == CANDIDATES_ALL) {
-		selection.lowest = KEY_UNKNOWN; /* its turn comes with the others */
+		selection.lowest = KEY_DRAINING; /* its turn comes with the others */
 		selection.first = (__u32)((hash >> 32) * service->member_count >> 32);
 		bpf_loop(service->member_count, consider_member, &selection, 0);
 		return selection.backend;
@@ -159,6 +164,31 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 	for (i = 1; i < CHOICES_MAX && i < service->choices; i++)
 		consider(&selection, ring_read(ring, choose_slot(hash, i, service->ring_size)), i);
 	return selection.backend;
+}
+
+/* For the policies that do not go by load: whether the one they would take asks to be spared. */
+static __always_inline int is_draining(const struct service *service, __u32 index)
+{
+	struct choosing choosing = {};
+
+	return backend_key(service, index, &choosing, bpf_ktime_get_ns()) == KEY_DRAINING;
+}
+
+/* What a policy that looks at one takes. */
+static __always_inline __u32 take_one(void *ring, const struct service *service, __u64 *hash,
+				      enum candidates from)
+{
+	__u32 next;
+
+	if (from == CANDIDATES_NEXT) {
+		next = next_of_schedule(ring, service);
+		/* While the array is being replaced, its parts may not be where they were. */
+		if (next != BACKEND_NONE)
+			return next;
+	}
+	if (from == CANDIDATES_RANDOM)
+		*hash ^= (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	return ring_read(ring, choose_slot(*hash, 0, service->ring_size));
 }
 
 /*
@@ -171,7 +201,8 @@ __noinline __u32 select_backend(const struct service *service, __u64 hash, int i
 	__u32 id = service ? service->id : 0;
 	void *ring = bpf_map_lookup_elem(&rings, &id);
 	enum candidates from;
-	__u32 next;
+	int judged;
+	__u32 one;
 
 	if (decision)
 		decision->made = 1;
@@ -182,26 +213,16 @@ __noinline __u32 select_backend(const struct service *service, __u64 hash, int i
 	 * In the middle of a connection that we do not know, load is no guide: the first candidate is what
 	 * any balancer would take. So it is where no feedback is wanted.
 	 */
-	if (!is_new || (service->feedback == FEEDBACK_NONE &&
-			(from == CANDIDATES_RING || from == CANDIDATES_ALL)))
+	judged = is_new && service->feedback != FEEDBACK_NONE;
+	if (!is_new || (!judged && (from == CANDIDATES_RING || from == CANDIDATES_ALL)))
 		from = CANDIDATES_HASH;
-	switch (from) {
-	case CANDIDATES_RING:
-	case CANDIDATES_ALL:
-		return least_of(ring, service, hash, from, decision);
-	case CANDIDATES_RANDOM:
-		hash ^= (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
-		break;
-	case CANDIDATES_NEXT:
-		next = next_of_schedule(ring, service);
-		/* While the array is being replaced, its parts may not be where they were. */
-		if (next != BACKEND_NONE)
-			return next;
-		break;
-	default:
-		break;
+	if (from != CANDIDATES_RING && from != CANDIDATES_ALL) {
+		one = take_one(ring, service, &hash, from);
+		if (!judged || !is_draining(service, one))
+			return one;
+		from = CANDIDATES_RING;
 	}
-	return ring_read(ring, choose_slot(hash, 0, service->ring_size));
+	return least_of(ring, service, hash, from, decision);
 }
 
 #endif

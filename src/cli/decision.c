@@ -67,8 +67,8 @@ static double key_number(const struct service *service, uint64_t key)
 
 static void print_key(FILE *out, const struct service *service, uint64_t key)
 {
-	if (key == KEY_UNKNOWN)
-		fputs("unknown", out);
+	if (key == KEY_UNKNOWN || key == KEY_DRAINING)
+		fputs(key == KEY_UNKNOWN ? "unknown" : "draining", out);
 	else if (service->policy == POLICY_PREQUAL && key & KEY_HOT)
 		fprintf(out, "hot, %.2f", key_number(service, key));
 	else if (service->policy == POLICY_PREQUAL ||
@@ -167,7 +167,7 @@ static json_t *candidates_json(const struct kernel *kernel, const struct service
 		json_array_append_new(
 			array, json_pack("{s:s, s:o}", "backend",
 					 kernel_backend_text(kernel, list[i].backend, text), "key",
-					 list[i].key == KEY_UNKNOWN ?
+					 list[i].key >= KEY_UNKNOWN ?
 						 json_null() :
 						 json_real(key_number(service, list[i].key))));
 	return array;

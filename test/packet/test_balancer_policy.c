@@ -19,6 +19,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define A LOAD_REPORT_APPLICATION
+#define D LOAD_REPORT_DRAINING
 
 #define FORWARDED .verdict = VERDICT_FORWARDED, .output = TO_BACKEND
 #define BACKEND_1 .backends = BACKEND(1), .action = XDP_TX, FORWARDED
@@ -134,6 +135,78 @@ static const struct balancer_case policies[] = {
 	},
 };
 
+/* A fresh report that asks for no new connections: whoever is left gets them. */
+static const struct balancer_case draining[] = {
+	{
+		.name = "the least loaded drains",
+		.before = {.in_flight = {5, 0, 9}, .flags = {0, D, 0}},
+		BACKEND_1,
+	},
+	{
+		.name = "who drains is worse than who is unknown",
+		.before = {.flags = {0, D, D}, .age_ms = {NEVER, 0, 0}},
+		BACKEND_1,
+	},
+	{
+		.name = "all drain: better one of them than none",
+		.before = {.flags = {D, D, D}},
+		BACKEND_2,
+	},
+	{
+		.name = "an old report asks for nothing",
+		.before = {.flags = {0, D, 0}, .age_ms = {0, 5000, 0}},
+		BACKEND_2,
+	},
+	{
+		.name = "least-loaded",
+		.before = {.policy = POLICY_LEAST_LOADED,
+			   .in_flight = {0, 0, 9},
+			   .flags = {D, D, 0}},
+		BACKEND_3,
+	},
+	{
+		.name = "least-loaded: unknown before draining",
+		.before = {.policy = POLICY_LEAST_LOADED,
+			   .flags = {0, D, D},
+			   .age_ms = {NEVER, 0, 0}},
+		BACKEND_1,
+	},
+	{
+		.name = "prequal",
+		.before = {.policy = POLICY_PREQUAL,
+			   .hot = 1000 << HOT_BITS,
+			   .latency_us = {1000, 2000, 3000},
+			   .flags = {D, 0, 0}},
+		BACKEND_2,
+	},
+	{
+		.name = "round-robin",
+		.before = {.policy = POLICY_ROUND_ROBIN, .flags = {D, D, 0}},
+		BACKEND_3,
+	},
+	{
+		.name = "maglev",
+		.before = {.policy = POLICY_MAGLEV, .flags = {D, D, 0}},
+		BACKEND_3,
+	},
+	{
+		.name = "random",
+		.before = {.policy = POLICY_RANDOM, .flags = {0, D, D}},
+		BACKEND_1,
+	},
+	{
+		.name = "without feedback nobody is asked",
+		.before = {.policy = POLICY_MAGLEV, .no_feedback = true, .flags = {0, D, 0}},
+		BACKEND_2,
+	},
+	{
+		.name = "in the middle of a connection it goes on",
+		.before = {.flags = {0, D, 0}},
+		.in = {.flags = TCP_ACK},
+		BACKEND_2,
+	},
+};
+
 /* Sends connections from as many ports, and counts them by backend. */
 static void count_connections(const struct before *before, uint32_t count, uint32_t *counts)
 {
@@ -236,6 +309,7 @@ int main(void)
 		return EXIT_FAILURE;
 	failed += run_cases("balancer: signals", signals, COUNT(signals));
 	failed += run_cases("balancer: policies", policies, COUNT(policies));
+	failed += run_cases("balancer: draining", draining, COUNT(draining));
 	failed += cmocka_run_group_tests(tests, NULL, NULL);
 	world_destroy();
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;

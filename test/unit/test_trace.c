@@ -196,6 +196,8 @@ static void test_reasons(void **state)
 	record = new_flow(1, KEY_UNKNOWN);
 	expect_reason(&record,
 		      "new flow, no fresh report of its first candidate 10.1.0.13, took 10.1.0.13");
+	record = new_flow(1, KEY_DRAINING);
+	expect_reason(&record, "new flow, candidate 10.1.0.13 (draining), took 10.1.0.13");
 	record = new_flow(0, 0);
 	expect_reason(&record, "new flow, by its hash, for there is no feedback, took 10.1.0.13");
 	service.service.policy = POLICY_ROUND_ROBIN;
