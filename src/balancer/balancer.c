@@ -269,6 +269,7 @@ static int start(struct balancer *balancer)
 	if (err)
 		return err;
 	balancer->weights = weights_open(&balancer->dataplane);
+	sources->weights = balancer->weights;
 	if (!balancer->weights)
 		return -ENOMEM;
 	err = daemon_serve(daemon, balancer_routes, &balancer->sources);

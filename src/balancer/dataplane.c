@@ -147,13 +147,31 @@ void dataplane_detach(struct dataplane *dataplane)
 			  dataplane->interfaces[i].ifindex);
 }
 
-size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count)
+static void count_open(uint64_t slot, uint32_t open[BACKENDS_MAX])
+{
+	uint32_t backend = slot >> FLOW_BACKEND_SHIFT & ((1U << FLOW_BACKEND_BITS) - 1);
+	uint32_t state = slot >> FLOW_STATE_SHIFT & ((1U << FLOW_STATE_BITS) - 1);
+
+	if (backend < BACKENDS_MAX)
+		open[backend] += state == FLOW_OPENING || state == FLOW_OPEN;
+}
+
+size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count,
+			     uint32_t open[BACKENDS_MAX])
 {
 	size_t used = 0;
 
-	for (size_t i = first; i < first + count && i < dataplane->flow_buckets; i++)
-		for (size_t j = 0; j < BUCKET_SLOTS; j++)
-			used += dataplane->flows[i].slot[j] != 0;
+	for (size_t i = first; i < first + count && i < dataplane->flow_buckets; i++) {
+		for (size_t j = 0; j < BUCKET_SLOTS; j++) {
+			uint64_t slot =
+				__atomic_load_n(&dataplane->flows[i].slot[j], __ATOMIC_RELAXED);
+
+			if (!slot)
+				continue;
+			used++;
+			count_open(slot, open);
+		}
+	}
 	return used;
 }
 

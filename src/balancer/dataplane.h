@@ -23,6 +23,8 @@ struct member {
 	uint32_t index; /* into the map `backends` */
 	uint32_t server; /* into the map `loads` */
 	uint32_t weight; /* in force, in 1/WEIGHT_ONE */
+	uint32_t configured; /* weight, by the file or by hand */
+	bool draining; /* by hand: takes no new connections */
 	struct neighbour neighbour;
 };
 
@@ -64,11 +66,18 @@ int dataplane_attach(struct dataplane *dataplane);
 /* Takes over what is known of how a backend's address is reached. Returns how many backends changed. */
 size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbour *neighbour);
 
-/* Builds a service's ring anew out of the backends that can be reached. */
+/* Whether new connections may go to it: it can be reached and does not drain. */
+bool member_is_open(const struct member *member);
+
+/* Builds a service's ring anew out of the backends that are open. */
 int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service);
 
-/* The number of flows remembered now in so many buckets from the first on. */
-size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count);
+/*
+ * The number of flows remembered now in so many buckets from the first on. Adds to open[], by the
+ * backends' indices, those that the client has not ended.
+ */
+size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count,
+			     uint32_t open[BACKENDS_MAX]);
 
 /* Takes the tc programs off. The rest goes with its pins: runtime_remove(). */
 void dataplane_detach(struct dataplane *dataplane);

@@ -50,6 +50,8 @@ static void set_feedback(json_t *object, const struct load *load, uint64_t stale
 
 const char *member_state(const struct member *member)
 {
+	if (member->draining)
+		return "draining";
 	return member->neighbour.resolved ? "up" : "no-neighbour";
 }
 
@@ -58,6 +60,8 @@ const char *member_cause(const struct status *status, const struct balanced_serv
 {
 	struct load load = status->dataplane->loads[member->server];
 
+	if (member->draining)
+		return "drains, by hand: new connections go to the others";
 	if (!member->neighbour.resolved)
 		return "does not answer ARP: new connections go to the others";
 	if (service->config->feedback == FEEDBACK_NONE)
@@ -78,6 +82,18 @@ static void set_polls(json_t *object, const struct poll_counts *counts)
 	json_set_integer(object, "poll_answers_refused", counts->refused);
 }
 
+/* What has been changed by hand and is not what the file says. */
+static json_t *changed_json(const struct member *member)
+{
+	json_t *array = json_array();
+
+	if (member->configured != member->config->weight)
+		json_array_append_new(array, json_string("weight"));
+	if (member->draining)
+		json_array_append_new(array, json_string("draining"));
+	return array;
+}
+
 static json_t *member_json(const struct status *status, const struct balanced_service *service,
 			   const struct member *member, const struct traffic *traffic,
 			   uint64_t service_recent)
@@ -90,11 +106,12 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 	json_t *object = json_object();
 
 	json_object_set_new(object, "address", json_string(address_format(config->address, text)));
-	json_set_integer(object, "weight", config->weight);
+	json_set_integer(object, "weight", member->configured);
 	json_set_real(object, "weight_in_force", (double)member->weight / WEIGHT_ONE);
 	json_object_set_new(object, "forward", json_string("l2"));
 	json_object_set_new(object, "state", json_string(member_state(member)));
 	json_object_set_new(object, "cause", cause ? json_string(cause) : json_null());
+	json_object_set_new(object, "changed", changed_json(member));
 	json_object_set_new(object, "mac",
 			    member->neighbour.resolved ?
 				    json_string(mac_format(member->neighbour.mac, text)) :
@@ -105,6 +122,7 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 	json_set_real(object, "share",
 		      service_recent ? (double)traffic->recent / (double)service_recent : 0);
 	json_set_integer(object, "connections", traffic->total.connections);
+	json_set_integer(object, "open_connections", status_open_connections(status, member));
 	json_set_real(object, "connections_per_second", traffic->per_second);
 	json_set_integer(object, "packets", traffic->total.packets);
 	json_set_integer(object, "bytes", traffic->total.bytes);
@@ -159,15 +177,21 @@ json_t *describe_service(const struct status *status, size_t i, size_t first)
 	return object;
 }
 
-void describe_backends(const struct status *status, size_t i, size_t first, json_t *array)
+json_t *describe_backend(const struct status *status, size_t i, size_t first, size_t j)
 {
 	const struct balanced_service *service = &status->dataplane->services[i];
 	struct traffic sum = traffic_of_service(status, i, first);
+	struct traffic own = traffic_of(status, first + j);
+
+	return member_json(status, service, &service->members[j], &own, sum.recent);
+}
+
+void describe_backends(const struct status *status, size_t i, size_t first, json_t *array)
+{
+	const struct balanced_service *service = &status->dataplane->services[i];
 
 	for (size_t j = 0; j < service->config->backend_count; j++) {
-		struct traffic own = traffic_of(status, first + j);
-		json_t *object =
-			member_json(status, service, &service->members[j], &own, sum.recent);
+		json_t *object = describe_backend(status, i, first, j);
 
 		json_object_set_new(object, "service", json_string(service->config->name));
 		json_array_append_new(array, object);

@@ -50,7 +50,8 @@ void events_close(struct events *events)
 static void log_event(enum event_kind kind, const char *service, const char *backend,
 		      const char *cause)
 {
-	bool bad = kind == EVENT_NO_NEIGHBOUR || kind == EVENT_LOAD_UNKNOWN;
+	bool bad = kind == EVENT_NO_NEIGHBOUR || kind == EVENT_LOAD_UNKNOWN ||
+		   kind == EVENT_NO_BACKEND;
 
 	log_print(bad ? LOG_WARNING : LOG_NOTICE, "%s%s%s%s%s%s", service ? service : "",
 		  service ? ": " : "", backend ? "backend " : "", backend ? backend : "",

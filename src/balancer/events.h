@@ -21,6 +21,11 @@
 	X(MAC_CHANGED, "mac-changed", "a backend has moved to another MAC address")                \
 	X(LOAD_KNOWN, "load-known", "a backend's reports have begun, or begun again")              \
 	X(LOAD_UNKNOWN, "load-unknown", "a backend is sent connections and does not report")       \
+	X(WEIGHT_SET, "weight-set", "a backend was given another weight by hand")                  \
+	X(DRAINING, "draining", "a backend was drained by hand: no new connections")               \
+	X(DRAINED, "drained", "the last connection of a backend that drains has ended")            \
+	X(UNDRAINED, "undrained", "a backend gets new connections again, by hand")                 \
+	X(NO_BACKEND, "no-backend", "a service has no backend for new connections any more")       \
 	X(WEIGHTS_MOVED, "weights-moved", "`weights: auto` has moved a weight by a fifth or more")
 
 enum event_kind {

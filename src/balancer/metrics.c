@@ -26,12 +26,16 @@ struct measured {
 
 /* Metrics of a backend, or of a server: a name, its type, its help, and an expression on `m`. */
 #define BACKEND_METRICS(X)                                                                         \
-	X(up, "backend_up", "gauge", "1 if the backend answers ARP and may get new connections.",  \
+	X(up, "backend_up", "gauge", "1 if the backend answers ARP.",                              \
 	  m->member->neighbour.resolved)                                                           \
 	X(known, "backend_load_known", "gauge",                                                    \
 	  "1 if the backend's latest report is younger than stale_after.",                         \
 	  load_known(&m->load, now_ns(), m->service->stale_after_ns) != 0)                         \
-	X(weight, "backend_weight", "gauge", "Weight as configured.", m->member->config->weight)   \
+	X(draining, "backend_draining", "gauge",                                                   \
+	  "1 if the backend was drained by hand: it gets no new connections.",                     \
+	  m->member->draining)                                                                     \
+	X(weight, "backend_weight", "gauge", "Weight as configured, by the file or by hand.",      \
+	  m->member->configured)                                                                   \
 	X(in_force, "backend_weight_in_force", "gauge",                                            \
 	  "Weight as `weights: auto` has corrected it.", (double)m->member->weight / WEIGHT_ONE)   \
 	X(connections, "backend_connections_total", "counter", "New connections sent to it.",      \

@@ -94,6 +94,37 @@ json_t *status_service_json(const struct status *status, const char *name)
 	return NULL;
 }
 
+static bool is_called(const struct service_config *service, const char *word)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	return !strcmp(service->name, word) ||
+	       !strcmp(endpoint_format(&service->address, address), word);
+}
+
+bool status_find(const struct status *status, const char *service, const char *backend, size_t *i,
+		 size_t *j)
+{
+	const struct dataplane *dataplane = status->dataplane;
+	char address[INET_ADDRSTRLEN];
+
+	for (*i = 0; *i < dataplane->config->service_count; (*i)++) {
+		const struct service_config *config = dataplane->services[*i].config;
+
+		if (!is_called(config, service))
+			continue;
+		for (*j = 0; *j < config->backend_count; (*j)++)
+			if (!strcmp(address_format(config->backends[*j].address, address), backend))
+				return true;
+	}
+	return false;
+}
+
+json_t *status_backend_json(const struct status *status, size_t i, size_t j)
+{
+	return describe_backend(status, i, first_member(status, i), j);
+}
+
 json_t *status_backends_json(const struct status *status)
 {
 	const struct dataplane *dataplane = status->dataplane;
@@ -137,37 +168,41 @@ static void add_problem(json_t *problems, const char *service, json_t *backend, 
 					"kind", kind, "cause", cause));
 }
 
-/* Returns how many of the service's backends can be reached. */
+/* Returns how many of the service's backends are open. */
 static size_t check_service(const struct status *status, const struct balanced_service *service,
 			    size_t first, json_t *problems)
 {
 	const char *name = service->config->name;
-	size_t reachable = 0;
+	size_t open = 0;
 
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		const struct member *member = &service->members[i];
 		const char *cause = member_cause(status, service, member);
 		char text[INET_ADDRSTRLEN];
 
-		reachable += member->neighbour.resolved;
+		open += member_is_open(member);
 		address_format(member->config->address, text);
+		/* Who drains is meant to. */
+		if (member->draining)
+			continue;
 		if (!member->neighbour.resolved)
 			add_problem(problems, name, json_string(text), "no-neighbour", cause);
 		/* Who gets no connections has no packets to report on. */
 		else if (cause && traffic_of(status, first + i).recent)
 			add_problem(problems, name, json_string(text), "load-unknown", cause);
 	}
-	if (!reachable)
+	if (!open)
 		add_problem(problems, name, json_null(), "no-backend",
-			    "no backend can be reached: new connections are dropped");
-	return reachable;
+			    "no backend can be reached and does not drain: new connections are "
+			    "dropped");
+	return open;
 }
 
 json_t *status_health_json(const struct status *status, bool *failing)
 {
 	const struct dataplane *dataplane = status->dataplane;
 	json_t *problems = json_array();
-	size_t first = 0, reachable = 0;
+	size_t first = 0, up = 0;
 	const char *verdict;
 
 	*failing = false;
@@ -176,10 +211,10 @@ json_t *status_health_json(const struct status *status, bool *failing)
 		size_t count = check_service(status, service, first, problems);
 
 		*failing |= !count;
-		reachable += count;
+		up += count;
 		first += service->config->backend_count;
 	}
 	verdict = *failing ? "failing" : json_array_size(problems) ? "degraded" : "ok";
 	return json_pack("{s:s,s:I,s:I,s:o}", "health", verdict, "backends", (json_int_t)first,
-			 "backends_up", (json_int_t)reachable, "problems", problems);
+			 "backends_up", (json_int_t)up, "problems", problems);
 }

@@ -2,7 +2,7 @@
 /*
  * The ring of a service as the data path reads it: one array with the Maglev ring, all members, and
  * the round-robin schedule (struct service says where each is). It is made anew whenever a backend comes,
- * goes or changes its weight, and put in place of the old one at once.
+ * goes, drains or changes its weight, and put in place of the old one at once.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -75,7 +75,12 @@ out:
 	return err;
 }
 
-/* The members that can be reached. Returns how many. */
+bool member_is_open(const struct member *member)
+{
+	return member->neighbour.resolved && !member->draining;
+}
+
+/* The members that are open. Returns how many. */
 static size_t list_members(const struct balanced_service *service, struct ring_member *members)
 {
 	size_t count = 0;
@@ -83,7 +88,7 @@ static size_t list_members(const struct balanced_service *service, struct ring_m
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		const struct member *member = &service->members[i];
 
-		if (member->neighbour.resolved)
+		if (member_is_open(member))
 			members[count++] = (struct ring_member){
 				.id = member->index,
 				.identity = ntohl(member->config->address.s_addr),

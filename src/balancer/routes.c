@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balancer/changes.h"
 #include "balancer/metrics.h"
 #include "http/files.h"
 #include "http/metrics.h"
@@ -26,7 +27,7 @@ static void answer_services(struct http_request *request, void *context)
 static void answer_service(struct http_request *request, void *context)
 {
 	const struct sources *sources = context;
-	json_t *service = status_service_json(sources->status, request->name);
+	json_t *service = status_service_json(sources->status, request->names[0]);
 
 	if (service)
 		http_send_json(request, HTTP_OK, service);
@@ -34,7 +35,52 @@ static void answer_service(struct http_request *request, void *context)
 		http_send_error(
 			request, HTTP_NOTFOUND,
 			"there is no service \"%s\"; /api/v1/services lists those there are",
-			request->name);
+			request->names[0]);
+}
+
+/* The backend that the path names; false if there is none, and told. */
+static bool find_backend(struct http_request *request, const struct sources *sources, size_t *i,
+			 size_t *j)
+{
+	if (status_find(sources->status, request->names[0], request->names[1], i, j))
+		return true;
+	http_send_error(request, HTTP_NOTFOUND,
+			"there is no backend \"%s\" of a service \"%s\"; /api/v1/backends lists "
+			"those there are",
+			request->names[1], request->names[0]);
+	return false;
+}
+
+static void answer_backend(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+	size_t i, j;
+
+	if (find_backend(request, sources, &i, &j))
+		http_send_json(request, HTTP_OK, status_backend_json(sources->status, i, j));
+}
+
+static void answer_change(struct http_request *request, void *context)
+{
+	struct sources *sources = context;
+	char wrong[CHANGE_WRONG_MAX];
+	const char *warning = NULL;
+	struct change change;
+	size_t i, j, length;
+	const char *body = http_body(request, &length);
+
+	if (!find_backend(request, sources, &i, &j))
+		return;
+	if (change_parse(body, length, &change, wrong))
+		http_send_error(request, HTTP_BADREQUEST, "%s", wrong);
+	else if (change_apply(sources, i, j, &change, &warning))
+		http_send_error(request, HTTP_INTERNAL,
+				"the ring could not be built anew; nothing has changed");
+	else
+		http_send_json(request, HTTP_OK,
+			       json_pack("{s:o,s:s?}", "backend",
+					 status_backend_json(sources->status, i, j), "warning",
+					 warning));
 }
 
 static void answer_backends(struct http_request *request, void *context)
@@ -93,6 +139,8 @@ const struct http_route balancer_routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/status", answer_status},
 	{EVHTTP_REQ_GET, false, "/api/v1/services", answer_services},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*", answer_service},
+	{EVHTTP_REQ_GET, false, "/api/v1/services/*/backends/*", answer_backend},
+	{EVHTTP_REQ_POST, true, "/api/v1/services/*/backends/*", answer_change},
 	{EVHTTP_REQ_GET, false, "/api/v1/backends", answer_backends},
 	{EVHTTP_REQ_GET, false, "/api/v1/loads", answer_loads},
 	{EVHTTP_REQ_GET, false, "/api/v1/health", answer_health},
@@ -104,9 +152,9 @@ const struct http_route balancer_routes[] = {
 	{0},
 };
 
-int sources_open(struct sources *sources, struct event_base *base,
-		 const struct dataplane *dataplane)
+int sources_open(struct sources *sources, struct event_base *base, struct dataplane *dataplane)
 {
+	sources->dataplane = dataplane;
 	sources->status = status_open(dataplane);
 	if (sources->status)
 		sources->streams = streams_open(base, status_json, sources->status);

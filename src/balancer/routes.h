@@ -6,6 +6,7 @@
 #include "balancer/events.h"
 #include "balancer/status.h"
 #include "balancer/watch.h"
+#include "balancer/weights.h"
 #include "http/http.h"
 #include "http/stream.h"
 
@@ -15,11 +16,12 @@ struct sources {
 	struct streams *streams;
 	struct events *events;
 	struct watch *watch;
+	struct dataplane *dataplane; /* what changes are made to */
+	struct weights *weights; /* likewise; its owner puts it here */
 };
 
 /* All of them, or -ENOMEM. The dataplane must outlive them. */
-int sources_open(struct sources *sources, struct event_base *base,
-		 const struct dataplane *dataplane);
+int sources_open(struct sources *sources, struct event_base *base, struct dataplane *dataplane);
 void sources_close(struct sources *sources);
 
 /* To be called every STATUS_SAMPLE_INTERVAL_MS. */

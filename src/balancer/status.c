@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "attach.h"
@@ -21,10 +22,17 @@
 static void count_slice(struct status *status)
 {
 	size_t slice = status->next_slice;
+	uint32_t *before = status->open;
 
-	status->flows[slice] =
-		dataplane_count_flows(status->dataplane, slice * SLICE_BUCKETS, SLICE_BUCKETS);
+	status->flows[slice] = dataplane_count_flows(status->dataplane, slice * SLICE_BUCKETS,
+						     SLICE_BUCKETS, status->counting);
 	status->next_slice = (slice + 1) % status->slice_count;
+	if (status->next_slice)
+		return;
+	status->open = status->counting;
+	status->counting = before;
+	memset(before, 0, BACKENDS_MAX * sizeof(*before));
+	status->walks++;
 }
 
 static int make_room(struct status *status)
@@ -41,7 +49,9 @@ static int make_room(struct status *status)
 	}
 	status->slice_count = (dataplane->flow_buckets + SLICE_BUCKETS - 1) / SLICE_BUCKETS;
 	status->flows = calloc(status->slice_count, sizeof(*status->flows));
-	return status->flows ? 0 : -ENOMEM;
+	status->counting = calloc(BACKENDS_MAX, sizeof(*status->counting));
+	status->open = calloc(BACKENDS_MAX, sizeof(*status->open));
+	return status->flows && status->counting && status->open ? 0 : -ENOMEM;
 }
 
 struct status *status_open(const struct dataplane *dataplane)
@@ -76,6 +86,8 @@ void status_close(struct status *status)
 	for (size_t i = 0; i < STATUS_SAMPLES; i++)
 		free(status->samples[i].stats);
 	free(status->flows);
+	free(status->counting);
+	free(status->open);
 	free(status);
 }
 
@@ -133,4 +145,9 @@ size_t status_flows_used(const struct status *status)
 	for (size_t i = 0; i < status->slice_count; i++)
 		used += status->flows[i];
 	return used;
+}
+
+uint32_t status_open_connections(const struct status *status, const struct member *member)
+{
+	return status->open[member->index];
 }

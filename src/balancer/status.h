@@ -31,9 +31,13 @@ void status_sample(struct status *status);
 json_t *status_json(void *context);
 json_t *status_services_json(const struct status *status);
 json_t *status_service_json(const struct status *status, const char *name); /* NULL: none such */
+/* The member of a service, by its name or address, that has this address; false: none such. */
+bool status_find(const struct status *status, const char *service, const char *backend, size_t *i,
+		 size_t *j);
+json_t *status_backend_json(const struct status *status, size_t i, size_t j);
 json_t *status_backends_json(const struct status *status);
 json_t *status_loads_json(const struct status *status);
-/* failing: whether a service has no backend at all. */
+/* failing: whether a service has no backend for new connections. */
 json_t *status_health_json(const struct status *status, bool *failing);
 
 #endif

@@ -22,6 +22,10 @@ struct status {
 	size_t *flows; /* used, by slice of the flow table */
 	size_t slice_count;
 	size_t next_slice;
+	uint32_t *
+		counting; /* connections that are open, by backend: in this walk through the table */
+	uint32_t *open; /* and in the last whole one */
+	uint64_t walks; /* whole ones */
 };
 
 /* A member's totals, and the connections of the latest stretch. */
@@ -39,8 +43,14 @@ struct traffic traffic_of_service(const struct status *status, size_t service, s
 
 size_t status_flows_used(const struct status *status);
 
+/* Connections of a member's that are remembered, and that the client has not ended. */
+uint32_t status_open_connections(const struct status *status, const struct member *member);
+
 /* All there is to say of service number i, whose members begin at `first` in the samples. */
 json_t *describe_service(const struct status *status, size_t i, size_t first);
+
+/* Its member number j. */
+json_t *describe_backend(const struct status *status, size_t i, size_t first, size_t j);
 
 /* Appends its members, each with the service's name. */
 void describe_backends(const struct status *status, size_t i, size_t first, json_t *array);

@@ -40,6 +40,10 @@ struct watched {
 	uint64_t connections; /* when its load was last known */
 	uint64_t unanswered_ns; /* since when it has had more of them; 0: it has not */
 	uint32_t weight; /* as last told */
+	uint32_t configured; /* when that was */
+	bool draining;
+	bool drained; /* and told */
+	uint64_t walks; /* when it began to drain */
 };
 
 struct watched_service {
@@ -75,6 +79,7 @@ struct watch *watch_open(const struct status *status, struct events *events)
 
 		for (size_t j = 0; j < service->config->backend_count; j++, k++) {
 			watch->members[k].weight = service->members[j].weight;
+			watch->members[k].configured = service->members[j].configured;
 			watch->members[k].reports =
 				dataplane->loads[service->members[j].server].reports;
 			watch->members[k].connections = traffic_of(status, k).total.connections;
@@ -129,6 +134,32 @@ static void follow_reporting(struct watch *watch, struct watched *watched,
 		     "does not report its load any more, although it is sent connections" :
 		     "has never reported its load, although it is sent connections");
 	watched->reporting = SILENT;
+}
+
+/* What was set by hand has been told, and is what moves are measured from. */
+static void follow_configured(struct watched *watched, const struct member *member)
+{
+	if (watched->configured == member->configured)
+		return;
+	watched->configured = member->configured;
+	watched->weight = member->weight;
+}
+
+/* Only a walk through the flow table that began after the draining has seen its last connections. */
+static void follow_draining(struct watch *watch, struct watched *watched,
+			    const struct service_config *service, const struct member *member)
+{
+	const struct status *status = watch->status;
+
+	if (member->draining && !watched->draining)
+		watched->walks = status->walks;
+	watched->drained &= member->draining;
+	watched->draining = member->draining;
+	if (!member->draining || watched->drained || status->walks < watched->walks + 2 ||
+	    status_open_connections(status, member))
+		return;
+	tell(watch, EVENT_DRAINED, service, member, "has no connections left");
+	watched->drained = true;
 }
 
 static void observe(struct watched_service *own, struct watched *watched, const struct load *load,
@@ -190,6 +221,10 @@ static void look_at_service(struct watch *watch, size_t i, size_t first)
 	const struct balanced_service *service = &dataplane->services[i];
 	const struct service_config *config = service->config;
 
+	for (size_t j = 0; j < config->backend_count; j++) {
+		follow_configured(&watch->members[first + j], &service->members[j]);
+		follow_draining(watch, &watch->members[first + j], config, &service->members[j]);
+	}
 	if (config->feedback == FEEDBACK_NONE)
 		return;
 	for (size_t j = 0; j < config->backend_count; j++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Looks at every backend ten times a second for what nobody tells: that reports begin or fail to
- * come, that weights move; and keeps the histograms.
+ * come, that weights move, that one has drained; and keeps the histograms.
  */
 #ifndef PLIMSOLL_BALANCER_WATCH_H
 #define PLIMSOLL_BALANCER_WATCH_H

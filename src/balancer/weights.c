@@ -38,20 +38,25 @@ static struct seen look(const struct dataplane *dataplane, const struct member *
 
 static int open_service(struct weights *weights, size_t index)
 {
-	const struct balanced_service *service = &weights->dataplane->services[index];
+	size_t count = weights->dataplane->services[index].config->backend_count;
 	struct service_weights *own = &weights->services[index];
-	size_t count = service->config->backend_count;
 
 	own->members = calloc(count, sizeof(*own->members));
 	own->seen = calloc(count, sizeof(*own->seen));
 	if (!own->members || !own->seen)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		own->members[i].configured = service->members[i].config->weight;
-		own->members[i].factor = 1;
-		own->seen[i] = look(weights->dataplane, &service->members[i]);
-	}
+	for (size_t i = 0; i < count; i++)
+		weights_restart(weights, index, i);
 	return 0;
+}
+
+void weights_restart(struct weights *weights, size_t i, size_t j)
+{
+	const struct member *member = &weights->dataplane->services[i].members[j];
+	struct service_weights *own = &weights->services[i];
+
+	own->members[j] = (struct weighted){.configured = member->configured, .factor = 1};
+	own->seen[j] = look(weights->dataplane, member);
 }
 
 struct weights *weights_open(struct dataplane *dataplane)

@@ -14,6 +14,12 @@ struct weights;
 struct weights *weights_open(struct dataplane *dataplane);
 void weights_close(struct weights *weights);
 
+/*
+ * Follows a weight that was set by hand: that is now the configured one, and nothing that was learned
+ * of the backend counts any more. i: the service's number, j: the backend's in it.
+ */
+void weights_restart(struct weights *weights, size_t i, size_t j);
+
 /* To be called every WEIGHTS_INTERVAL_MS: gathers evidence, and builds rings anew where it is enough. */
 void weights_update(struct weights *weights);
 

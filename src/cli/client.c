@@ -18,6 +18,7 @@
 /* One exchange. `text` belongs to `body`, and is whole after fclose(). */
 struct exchange {
 	CURL *curl;
+	struct curl_slist *headers; /* of a POST */
 	FILE *body;
 	char *text;
 	size_t length;
@@ -88,13 +89,14 @@ static void exchange_close(struct exchange *exchange)
 	if (exchange->body)
 		fclose(exchange->body);
 	free(exchange->text);
+	curl_slist_free_all(exchange->headers);
 	curl_easy_cleanup(exchange->curl);
 	curl_global_cleanup();
 }
 
 static CURLcode exchange_run(struct exchange *exchange, const char *socket_path, const char *path)
 {
-	char url[256];
+	char url[1024];
 
 	snprintf(url, sizeof(url), "http://localhost%s", path);
 	curl_easy_setopt(exchange->curl, CURLOPT_URL, url);
@@ -104,6 +106,23 @@ static CURLcode exchange_run(struct exchange *exchange, const char *socket_path,
 	curl_easy_setopt(exchange->curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, exchange->body);
 	return curl_easy_perform(exchange->curl);
+}
+
+/* change: NULL to ask only. */
+static int exchange_prepare(struct exchange *exchange, const json_t *change)
+{
+	char *text;
+
+	if (!change)
+		return 0;
+	exchange->headers = curl_slist_append(NULL, "Content-Type: application/json");
+	text = json_dumps(change, JSON_COMPACT);
+	if (exchange->headers && text) {
+		curl_easy_setopt(exchange->curl, CURLOPT_HTTPHEADER, exchange->headers);
+		curl_easy_setopt(exchange->curl, CURLOPT_COPYPOSTFIELDS, text);
+	}
+	free(text);
+	return exchange->headers && text ? 0 : -ENOMEM;
 }
 
 /* What the daemon said, as JSON; an error of its own is handed on. */
@@ -126,8 +145,8 @@ static int exchange_read(struct exchange *exchange, const char *instance, json_t
 		    instance, status);
 }
 
-int client_get_from(const char *socket_path, const char *instance, const char *path,
-		    json_t **answer)
+static int client_exchange(const char *socket_path, const char *instance, const char *path,
+			   const json_t *change, json_t **answer)
 {
 	struct exchange exchange = {0};
 	CURLcode code;
@@ -135,6 +154,8 @@ int client_get_from(const char *socket_path, const char *instance, const char *p
 
 	*answer = NULL;
 	err = exchange_open(&exchange);
+	if (!err)
+		err = exchange_prepare(&exchange, change);
 	if (err)
 		goto out;
 	code = exchange_run(&exchange, socket_path, path);
@@ -147,12 +168,23 @@ out:
 	return err;
 }
 
+int client_get_from(const char *socket_path, const char *instance, const char *path,
+		    json_t **answer)
+{
+	return client_exchange(socket_path, instance, path, NULL, answer);
+}
+
 int client_get(const char *instance, const char *path, json_t **answer)
+{
+	return client_post(instance, path, NULL, answer);
+}
+
+int client_post(const char *instance, const char *path, const json_t *change, json_t **answer)
 {
 	char socket_path[PATH_MAX];
 
 	runtime_path(instance, "api.sock", socket_path, sizeof(socket_path));
-	return client_get_from(socket_path, instance, path, answer);
+	return client_exchange(socket_path, instance, path, change, answer);
 }
 
 const char *client_error(const json_t *answer)

@@ -10,6 +10,8 @@ extern const struct option_row top_options[];
 extern const struct option_row trace_options[];
 extern const struct option_row where_options[];
 extern const struct option_row load_options[];
+extern const struct option_row weight_options[];
+extern const struct option_row drain_options[]; /* undrain's, too */
 extern const struct option_row check_config_options[];
 
 int show_command(int argc, char **argv);
@@ -17,6 +19,9 @@ int top_command(int argc, char **argv);
 int trace_command(int argc, char **argv);
 int where_command(int argc, char **argv);
 int load_command(int argc, char **argv);
+int weight_command(int argc, char **argv);
+int drain_command(int argc, char **argv);
+int undrain_command(int argc, char **argv);
 int check_config_command(int argc, char **argv);
 
 #endif

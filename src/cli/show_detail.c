@@ -45,18 +45,32 @@ static enum unit read_name(const char *name, char label[LABEL_MAX])
 	return unit;
 }
 
+/* "weight, draining" */
+static void print_words(FILE *out, const json_t *words)
+{
+	json_t *word;
+	size_t i;
+
+	json_array_foreach (words, i, word)
+		fprintf(out, "%s%s", i ? ", " : "", json_string_value(word));
+	if (!json_array_size(words))
+		fputs("nothing", out);
+}
+
 static void print_value(FILE *out, const json_t *object, const char *name, const json_t *value,
 			enum unit unit)
 {
 	if (json_is_boolean(value))
 		fputs(json_is_true(value) ? "yes" : "no", out);
+	else if (json_is_array(value))
+		print_words(out, value);
 	else if (json_is_number(value))
 		fputs(format_field(object, name, unit).text, out);
 	else
 		fputs(json_is_string(value) ? json_string_value(value) : "-", out);
 }
 
-/* A line for every field that is no list or object itself. */
+/* A line for every field that is no object or list of such. */
 static void print_fields(FILE *out, json_t *object, bool colour)
 {
 	char label[LABEL_MAX];
@@ -65,7 +79,7 @@ static void print_fields(FILE *out, json_t *object, bool colour)
 	enum unit unit;
 
 	json_object_foreach (object, name, value) {
-		if (json_is_array(value) || json_is_object(value))
+		if (json_is_object(value) || json_is_object(json_array_get(value, 0)))
 			continue;
 		unit = read_name(name, label);
 		fprintf(out, "  %s%-22s%s ", tone_on(TONE_FAINT, colour), label,

@@ -165,16 +165,39 @@ enum tone backend_tone(const struct column *column, const json_t *backend)
 	const char *state = json_string_value(json_object_get(backend, "state"));
 
 	if (!strcmp(column->key, "state") && state && strcmp(state, "up") != 0)
-		return TONE_BAD;
+		return strcmp(state, "draining") != 0 ? TONE_BAD : TONE_FAINT;
 	if (column->reported && json_is_false(json_object_get(backend, "known")))
 		return TONE_FAINT;
 	return TONE_PLAIN;
 }
 
+/* "  10.1.0.11 drains: 12 connections left; by hand: weight, draining" */
+static void print_by_hand(FILE *out, const json_t *backend)
+{
+	const json_t *changed = json_object_get(backend, "changed"), *key;
+	size_t i;
+
+	if (!json_array_size(changed))
+		return;
+	fprintf(out, "  %s", FIELD(backend, "address", TEXT));
+	if (!strcmp(FIELD(backend, "state", TEXT), "draining"))
+		fprintf(out, " drains: %s connections left;",
+			FIELD(backend, "open_connections", COUNT));
+	json_array_foreach (changed, i, key)
+		fprintf(out, "%s %s",
+			i ? "," : " by hand, and not in the file:", json_string_value(key));
+	fputc('\n', out);
+}
+
 void show_render_backends(FILE *out, json_t *backends, bool colour)
 {
+	json_t *backend;
+	size_t i;
+
 	table_print(out, backend_columns, COUNT_OF(backend_columns), backends, backend_tone,
 		    colour);
+	json_array_foreach (backends, i, backend)
+		print_by_hand(out, backend);
 }
 
 /* "web 10.1.0.100:80/tcp: power-of-choices (4) on in-flight, feedback in-band, 510.0 conn/s" */

@@ -14,7 +14,7 @@
 #include "log.h"
 
 #define HEADERS_MAX_BYTES 8192 /* a GET needs a few hundred */
-#define BODY_MAX_BYTES 1024 /* and no body at all; read only to refuse it politely */
+#define BODY_MAX_BYTES 4096 /* and no body at all; a change needs fifty bytes of one */
 #define TIMEOUT_SECONDS 10 /* of silence in the middle of a request or between two */
 /* What a client may send ahead while it is being answered; the rest waits in its own buffers. */
 #define UNREAD_MAX_BYTES 65536
@@ -44,20 +44,31 @@ static int methods_of(const struct http_route *route)
 	return route->method | (route->method == EVHTTP_REQ_GET ? EVHTTP_REQ_HEAD : 0);
 }
 
-/*
- * Whether the path is one of the route's. name: what stands for its "*", still encoded, or NULL.
- */
-static bool route_matches(const struct http_route *route, const char *path, const char **name)
-{
-	size_t length = strlen(route->path);
+/* What stands for a "*": still encoded, and no NUL ends it. */
+struct encoded {
+	const char *start;
+	size_t length;
+};
 
-	*name = NULL;
-	if (route->path[length - 1] != '*')
-		return !strcmp(route->path, path);
-	if (strncmp(route->path, path, length - 1))
-		return false;
-	*name = path + length - 1;
-	return **name && !strchr(*name, '/');
+static bool route_matches(const struct http_route *route, const char *path,
+			  struct encoded names[HTTP_NAMES_MAX])
+{
+	const char *pattern = route->path;
+	size_t count = 0;
+
+	memset(names, 0, HTTP_NAMES_MAX * sizeof(*names));
+	for (; *pattern; pattern++) {
+		if (*pattern != '*') {
+			if (*pattern != *path++)
+				return false;
+			continue;
+		}
+		names[count] = (struct encoded){path, strcspn(path, "/")};
+		if (!names[count].length)
+			return false;
+		path += names[count++].length;
+	}
+	return !*path;
 }
 
 static const char *list_methods(int methods, char text[METHODS_TEXT_MAX])
@@ -88,6 +99,16 @@ static void refuse_method(struct http_request *request, int methods)
 			strchr(text, ',') ? "are" : "is");
 }
 
+static void refuse_change(struct http_request *request, const struct door *door, int methods)
+{
+	char text[METHODS_TEXT_MAX];
+
+	http_set_header(request, "Allow", list_methods(methods, text));
+	http_send_error(request, HTTP_BADMETHOD,
+			"nothing is changed from here; changes are for the socket %s",
+			door->http->socket_path);
+}
+
 static void refuse_path(struct http_request *request, const struct door *door)
 {
 	char text[1024] = "";
@@ -110,18 +131,67 @@ static bool is_text(const char *bytes, size_t length)
 	return valid;
 }
 
-static void answer_route(struct http_request *request, const struct door *door,
-			 const struct http_route *route, const char *encoded)
+/* To be freed; NULL if it is no text. */
+static char *decode(const struct encoded *encoded)
 {
+	char *copy = strndup(encoded->start, encoded->length), *name;
 	size_t length = 0;
-	char *name = encoded ? evhttp_uridecode(encoded, 0, &length) : NULL;
 
-	request->name = name;
-	if (encoded && !(name && is_text(name, length)))
-		http_send_error(request, HTTP_BADREQUEST, "the last part of the path is no text");
-	else
-		route->answer(request, door->http->context);
+	name = copy ? evhttp_uridecode(copy, 0, &length) : NULL;
+	free(copy);
+	if (name && is_text(name, length))
+		return name;
 	free(name);
+	return NULL;
+}
+
+static void answer_route(struct http_request *request, const struct door *door,
+			 const struct http_route *route,
+			 const struct encoded encoded[HTTP_NAMES_MAX])
+{
+	char *names[HTTP_NAMES_MAX] = {NULL};
+	bool valid = true;
+
+	for (size_t i = 0; i < HTTP_NAMES_MAX && encoded[i].start; i++) {
+		request->names[i] = names[i] = decode(&encoded[i]);
+		valid &= names[i] != NULL;
+	}
+	if (valid)
+		route->answer(request, door->http->context);
+	else
+		http_send_error(request, HTTP_BADREQUEST, "a name in the path is no text");
+	for (size_t i = 0; i < HTTP_NAMES_MAX; i++)
+		free(names[i]);
+}
+
+/* The route that answers; NULL if there is none, and told. */
+static const struct http_route *find_route(struct http_request *request, const struct door *door,
+					   const char *path, struct encoded names[HTTP_NAMES_MAX])
+{
+	int method = evhttp_request_get_command(request->libevent), all = 0, here = 0;
+	bool elsewhere = false;
+
+	for (const struct http_route *route = door->http->routes; route->path; route++) {
+		bool matches = path && route_matches(route, path, names);
+
+		if (route->socket_only && !door->local) {
+			elsewhere |= matches && methods_of(route) & method;
+			continue;
+		}
+		all |= methods_of(route);
+		if (!matches)
+			continue;
+		here |= methods_of(route);
+		if (methods_of(route) & method)
+			return route;
+	}
+	if (elsewhere)
+		refuse_change(request, door, here ? here : all);
+	else if (here || !(all & method))
+		refuse_method(request, here ? here : all);
+	else
+		refuse_path(request, door);
+	return NULL;
 }
 
 static void answer(struct evhttp_request *libevent, void *context)
@@ -129,11 +199,10 @@ static void answer(struct evhttp_request *libevent, void *context)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(libevent);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
-	int method = evhttp_request_get_command(libevent), all = 0, here = 0;
 	struct http_request request = {.libevent = libevent};
 	const struct door *door = context;
+	struct encoded names[HTTP_NAMES_MAX];
 	const struct http_route *route;
-	const char *name;
 
 	bufferevent_setwatermark(
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(libevent)), EV_READ,
@@ -143,22 +212,9 @@ static void answer(struct evhttp_request *libevent, void *context)
 		http_send_error(&request, HTTP_BADREQUEST, "what follows the \"?\" is no query");
 		goto out;
 	}
-	for (route = door->http->routes; route->path; route++) {
-		if (route->socket_only && !door->local)
-			continue;
-		all |= methods_of(route);
-		if (!path || !route_matches(route, path, &name))
-			continue;
-		here |= methods_of(route);
-		if (methods_of(route) & method) {
-			answer_route(&request, door, route, name);
-			goto out;
-		}
-	}
-	if (here || !(all & method))
-		refuse_method(&request, here ? here : all);
-	else
-		refuse_path(&request, door);
+	route = find_route(&request, door, path, names);
+	if (route)
+		answer_route(&request, door, route, names);
 out:
 	evhttp_clear_headers(&request.query);
 }

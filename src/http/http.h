@@ -20,12 +20,15 @@
 
 #define HTTP_TYPE_JSON "application/json"
 
+#define HTTP_NAMES_MAX 2 /* in one path */
+
 struct event_base;
 struct http;
 
 struct http_request {
 	struct evhttp_request *libevent;
-	const char *name; /* what stands for the route's "*", decoded; NULL if it has none */
+	const char
+		*names[HTTP_NAMES_MAX]; /* what stands for the route's "*"s, decoded; else NULL */
 	struct evkeyvalq query;
 };
 
@@ -35,7 +38,7 @@ typedef void http_answer(struct http_request *request, void *context);
 struct http_route {
 	enum evhttp_cmd_type method; /* GET stands for HEAD too */
 	bool socket_only; /* changes something */
-	const char *path; /* its last segment may be "*": any one that is not empty */
+	const char *path; /* a segment of it may be "*": any one that is not empty */
 	http_answer *answer;
 };
 
@@ -64,6 +67,9 @@ const char *http_query(const struct http_request *request, const char *key);
  */
 bool http_query_number(struct http_request *request, const char *key, uint64_t min, uint64_t max,
 		       uint64_t *value);
+
+/* What came behind the headers, a few KiB at most; no NUL ends it. NULL if that is nothing. */
+const char *http_body(const struct http_request *request, size_t *length);
 
 void http_set_header(struct http_request *request, const char *key, const char *value);
 

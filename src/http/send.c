@@ -43,6 +43,14 @@ bool http_query_number(struct http_request *request, const char *key, uint64_t m
 	return true;
 }
 
+const char *http_body(const struct http_request *request, size_t *length)
+{
+	struct evbuffer *body = evhttp_request_get_input_buffer(request->libevent);
+
+	*length = evbuffer_get_length(body);
+	return *length ? (const char *)evbuffer_pullup(body, -1) : NULL;
+}
+
 void http_set_header(struct http_request *request, const char *key, const char *value)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request->libevent);

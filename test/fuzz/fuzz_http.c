@@ -47,8 +47,23 @@ static void answer_status(struct http_request *request, void *context)
 static void answer_name(struct http_request *request, void *context)
 {
 	(void)context;
-	require(request->name && *request->name);
-	http_send_json(request, HTTP_OK, json_pack("{s:s}", "name", request->name));
+	require(request->names[0] && *request->names[0]);
+	http_send_json(request, HTTP_OK, json_pack("{s:s}", "name", request->names[0]));
+}
+
+/* Reads what it was sent to its last byte. */
+static void answer_change(struct http_request *request, void *context)
+{
+	size_t length;
+	const char *body = http_body(request, &length);
+	json_t *change = body ? json_loadb(body, length, 0, NULL) : NULL;
+
+	(void)context;
+	require(request->names[0] && request->names[1] && *request->names[1]);
+	if (change)
+		http_send_json(request, HTTP_OK, change);
+	else
+		http_send_error(request, HTTP_BADREQUEST, "%s", request->names[1]);
 }
 
 static void answer_events(struct http_request *request, void *context)
@@ -69,7 +84,7 @@ static void answer_stream(struct http_request *request, void *context)
 static const struct http_route routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/status", answer_status},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*", answer_name},
-	{EVHTTP_REQ_POST, true, "/api/v1/services/*", answer_name},
+	{EVHTTP_REQ_POST, true, "/api/v1/services/*/backends/*", answer_change},
 	{EVHTTP_REQ_GET, false, "/api/v1/events", answer_events},
 	{EVHTTP_REQ_GET, false, "/api/v1/stream", answer_stream},
 	{EVHTTP_REQ_GET, false, "/", http_answer_file},

@@ -62,6 +62,9 @@ setup() {
 	# What bash takes for the word ends at the colon.
 	expect "$(bash_offers "plimsoll load --instance $LAB-s1 $LAB_VIP:8")" = 80
 	expect "$(bash_offers "plimsoll load --instance none ")" = ''
+	expect "$(bash_offers "plimsoll drain --instance $LAB-b1 ")" = web
+	expect "$(bash_offers "plimsoll drain --instance $LAB-b1 web ")" = "$(address s1) $(address s2)"
+	expect "$(bash_offers "plimsoll weight --instance $LAB-b1 web $(address s1) ")" = ''
 }
 
 @test "names of files" {

@@ -37,19 +37,25 @@ static inline void tell_status(struct http_request *request, void *context)
 static inline void tell_name(struct http_request *request, void *context)
 {
 	(void)context;
-	http_send_json(request, HTTP_OK, json_pack("{s:s}", "name", request->name));
+	http_send_json(request, HTTP_OK, json_pack("{s:s}", "name", request->names[0]));
 }
 
-static inline void change_nothing(struct http_request *request, void *context)
+/* Answers with what it was sent, and of what. */
+static inline void tell_change(struct http_request *request, void *context)
 {
+	size_t length;
+	const char *body = http_body(request, &length);
+
 	(void)context;
-	http_send_json(request, HTTP_OK, json_object());
+	http_send_json(request, HTTP_OK,
+		       json_pack("{s:s,s:s,s:s%}", "service", request->names[0], "backend",
+				 request->names[1], "body", body ? body : "", length));
 }
 
 static const struct http_route routes[] = {
 	{EVHTTP_REQ_GET, false, STATUS, tell_status},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*", tell_name},
-	{EVHTTP_REQ_POST, true, "/api/v1/services/*", change_nothing},
+	{EVHTTP_REQ_POST, true, "/api/v1/services/*/backends/*", tell_change},
 	{0},
 };
 

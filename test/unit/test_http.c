@@ -98,7 +98,7 @@ static void test_no_status(void **state)
 static void test_other_path(void **state)
 {
 	static const char end[] = "\r\n\r\n{\"error\":\"no such path; there are " STATUS
-				  ", /api/v1/services/*, /api/v1/services/*\"}\n";
+				  ", /api/v1/services/*, /api/v1/services/*/backends/*\"}\n";
 
 	(void)state;
 	check("x", REQUEST("GET", "/"), "HTTP/1.1 404 ", end);
@@ -120,6 +120,26 @@ static void test_name(void **state)
 	check("x", REQUEST("GET", STATUS "?=1"), "HTTP/1.1 400 ", "is no query\"}\n");
 }
 
+#define POST_CHANGE(body)                                                                          \
+	"POST /api/v1/services/a%2fb/backends/10.1.0.11 HTTP/1.1\r\nHost: x\r\n"                   \
+	"Connection: close\r\nContent-Length: 2\r\n\r\n" body
+
+static void test_change(void **state)
+{
+	(void)state;
+	check("x", POST_CHANGE("{}"), "HTTP/1.1 200 ",
+	      "{\"service\":\"a/b\",\"backend\":\"10.1.0.11\",\"body\":\"{}\"}\n");
+	check("x", REQUEST("POST", "/api/v1/services/web/backends/b"), "HTTP/1.1 200 ",
+	      "\"body\":\"\"}\n");
+	check("x", REQUEST("POST", "/api/v1/services//backends/b"), "HTTP/1.1 404 ", "\"}\n");
+	check("x", REQUEST("POST", "/api/v1/services/web/backends/"), "HTTP/1.1 404 ", "\"}\n");
+	check("x", REQUEST("POST", "/api/v1/services/web/backends/b/c"), "HTTP/1.1 404 ", "\"}\n");
+	check("x", REQUEST("POST", "/api/v1/services/web/backends/%00"), "HTTP/1.1 400 ",
+	      "no text\"}\n");
+	check("x", REQUEST("GET", "/api/v1/services/web/backends/b"), "HTTP/1.1 405 ",
+	      "\"only POST is allowed here\"}\n");
+}
+
 static void test_other_method(void **state)
 {
 	static const char end[] = "\r\n\r\n{\"error\":\"only GET, HEAD are allowed here\"}\n";
@@ -132,9 +152,7 @@ static void test_other_method(void **state)
 	      "POST " STATUS " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 	      "Content-Length: 2\r\n\r\n{}",
 	      "HTTP/1.1 405 ", end);
-	check("x", REQUEST("PUT", "/api/v1/services/web"), "HTTP/1.1 405 ",
-	      "\"only GET, HEAD, POST are allowed here\"}\n");
-	check("x", REQUEST("POST", "/api/v1/services/web"), "HTTP/1.1 200 ", "\r\n\r\n{}\n");
+	check("x", REQUEST("PUT", "/api/v1/services/web"), "HTTP/1.1 405 ", end);
 }
 
 /* The same headers as for GET, the length among them, and nothing behind. */
@@ -313,10 +331,8 @@ static void test_tcp(void **state)
 	expect(base, connect_tcp(&endpoint), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
 	expect(base, connect_unix(), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
 	/* What changes something is for the socket alone. */
-	expect(base, connect_tcp(&endpoint), REQUEST("POST", "/api/v1/services/web"),
-	       "HTTP/1.1 405 ", "\"only GET, HEAD are allowed here\"}\n");
-	expect(base, connect_unix(), REQUEST("POST", "/api/v1/services/web"), "HTTP/1.1 200 ",
-	       "{}\n");
+	expect(base, connect_tcp(&endpoint), POST_CHANGE("{}"), "HTTP/1.1 405 ", "/api.sock\"}\n");
+	expect(base, connect_unix(), POST_CHANGE("{}"), "HTTP/1.1 200 ", "\"body\":\"{}\"}\n");
 	http_close(http);
 
 	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
@@ -333,7 +349,7 @@ int main(void)
 		TEST(test_other_method),   TEST(test_name),	    TEST(test_head),
 		TEST(test_too_large),	   TEST(test_nonsense),	    TEST(test_socket_file),
 		TEST(test_stale_socket),   TEST(test_foreign_file), TEST(test_long_path),
-		TEST(test_no_descriptors), TEST(test_tcp),
+		TEST(test_no_descriptors), TEST(test_tcp),	    TEST(test_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

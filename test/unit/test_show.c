@@ -159,6 +159,26 @@ static void test_widest(void **state)
 	free(text);
 }
 
+/* What was done by hand, and how far the draining has come, stands below the table. */
+static void test_by_hand(void **state)
+{
+	static const char status[] =
+		"{\"role\": \"balancer\", \"services\": [{\"name\": \"web\", \"backends\": ["
+		" {\"address\": \"10.1.0.11\", \"state\": \"draining\", \"open_connections\": 12,"
+		"  \"changed\": [\"weight\", \"draining\"]},"
+		" {\"address\": \"10.1.0.12\", \"state\": \"up\", \"changed\": [\"weight\"]},"
+		" {\"address\": \"10.1.0.13\", \"state\": \"up\", \"changed\": []}]}]}";
+	char *text = render(status, false);
+
+	(void)state;
+	assert_non_null(strstr(text,
+			       "\n  10.1.0.11 drains: 12 connections left; by hand, and not in "
+			       "the file: weight, draining\n"
+			       "  10.1.0.12 by hand, and not in the file: weight\n"));
+	assert_null(strstr(text, "10.1.0.13 by hand"));
+	free(text);
+}
+
 /* A name that says no more than the address is not told twice. */
 static void test_unnamed_service(void **state)
 {
@@ -240,7 +260,7 @@ int main(void)
 		cmocka_unit_test(test_balancer),      cmocka_unit_test(test_server),
 		cmocka_unit_test(test_widest),	      cmocka_unit_test(test_unnamed_service),
 		cmocka_unit_test(test_nothing_known), cmocka_unit_test(test_colour),
-		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_formats),	      cmocka_unit_test(test_by_hand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

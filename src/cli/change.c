@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* `plimsoll weight`, `drain` and `undrain`: what is changed of a backend while its balancer runs. */
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/answer.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/format.h"
+#include "log.h"
+#include "shared.h"
+
+#define PATH_TEXT_MAX 512
+
+/* Of whom, whatever it is that is changed. */
+struct target {
+	const char *service, *backend, *instance;
+	bool json;
+};
+
+enum { DRAIN_SERVICE, DRAIN_BACKEND, DRAIN_INSTANCE, DRAIN_JSON };
+
+const struct option_row drain_options[] = {
+	[DRAIN_SERVICE] = {"SERVICE", NULL, "by its name or its address", COMPLETE_SERVICE, true},
+	[DRAIN_BACKEND] = {"BACKEND", NULL, "by its address", COMPLETE_BACKEND, true},
+	[DRAIN_INSTANCE] = {"--instance", "NAME", "whose; not needed where only one runs",
+			    COMPLETE_INSTANCE, false},
+	[DRAIN_JSON] = {"--json", NULL, "the answer for machines; errors too", COMPLETE_NOTHING,
+			false},
+	{0},
+};
+
+enum { WEIGHT_SERVICE, WEIGHT_BACKEND, WEIGHT, WEIGHT_INSTANCE, WEIGHT_JSON };
+
+const struct option_row weight_options[] = {
+	[WEIGHT_SERVICE] = {"SERVICE", NULL, "by its name or its address", COMPLETE_SERVICE, true},
+	[WEIGHT_BACKEND] = {"BACKEND", NULL, "by its address", COMPLETE_BACKEND, true},
+	[WEIGHT] = {"WEIGHT", NULL, "a whole number from 1 to 1000; the others' stay",
+		    COMPLETE_NOTHING, true},
+	[WEIGHT_INSTANCE] = {"--instance", "NAME", "whose; not needed where only one runs",
+			     COMPLETE_INSTANCE, false},
+	[WEIGHT_JSON] = {"--json", NULL, "the answer for machines; errors too", COMPLETE_NOTHING,
+			 false},
+	{0},
+};
+
+_Static_assert(WEIGHT_MAX == 1000, "the help of WEIGHT");
+
+/* "/api/v1/services/web/backends/10.1.0.11", whatever the words are; false if they are too long. */
+static bool write_path(const struct target *target, char path[PATH_TEXT_MAX])
+{
+	char *service = curl_easy_escape(NULL, target->service, 0);
+	char *backend = curl_easy_escape(NULL, target->backend, 0);
+	int length = PATH_TEXT_MAX;
+
+	if (service && backend)
+		length = snprintf(path, PATH_TEXT_MAX, "/api/v1/services/%s/backends/%s", service,
+				  backend);
+	curl_free(service);
+	curl_free(backend);
+	return length < PATH_TEXT_MAX;
+}
+
+static void print_backend(const struct target *target, const json_t *backend)
+{
+	const char *state = json_string_value(json_object_get(backend, "state"));
+
+	printf("%s of %s: weight %s, ", target->backend, target->service,
+	       format_field(backend, "weight", UNIT_COUNT).text);
+	if (state && !strcmp(state, "draining"))
+		printf("draining: no new connections, %s left\n",
+		       format_field(backend, "open_connections", UNIT_COUNT).text);
+	else
+		printf("new connections: yes\n");
+	if (json_array_size(json_object_get(backend, "changed")))
+		printf("The balancer's file says otherwise; this holds until the balancer is started "
+		       "again.\n");
+}
+
+/* A server's daemon would only say that nothing is changed there. */
+static int require_balancer(const struct target *target, const char *instance)
+{
+	json_t *status = answer_status(target->json, instance);
+	const char *role = json_string_value(json_object_get(status, "role"));
+	int err = status ? 0 : -EIO;
+
+	if (status && (!role || strcmp(role, "balancer") != 0)) {
+		answer_fail(target->json,
+			    "instance %s is no balancer; weights and draining are a balancer's",
+			    instance);
+		err = -EINVAL;
+	}
+	json_decref(status);
+	return err;
+}
+
+static int send_change(const struct target *target, const char *instance, const json_t *change)
+{
+	const char *warning;
+	char path[PATH_TEXT_MAX];
+	json_t *answer;
+	int err;
+
+	if (!write_path(target, path))
+		return answer_fail(target->json, "no service and no backend has so long a name");
+	err = client_post(instance, path, change, &answer);
+	warning = json_string_value(json_object_get(answer, "warning"));
+	if (err)
+		answer_fail(target->json, "%s", client_error(answer));
+	else if (target->json)
+		answer_print(answer, JSON_INDENT(2));
+	else
+		print_backend(target, json_object_get(answer, "backend"));
+	if (!target->json && warning)
+		log_warning("%s", warning);
+	json_decref(answer);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Takes over change. */
+static int make_change(const struct target *target, json_t *change)
+{
+	char instance[INSTANCE_NAME_MAX];
+	int status = EXIT_FAILURE;
+
+	if (!answer_instance(target->json, target->instance, instance) &&
+	    !require_balancer(target, instance))
+		status = send_change(target, instance, change);
+	json_decref(change);
+	return answer_end(status);
+}
+
+/* False if it is none, and told. */
+static bool read_weight(const char *text, int *weight)
+{
+	char *end;
+	long number;
+
+	errno = 0;
+	number = strtol(text, &end, 10);
+	*weight = (int)number;
+	if (end != text && !*end && !errno && number >= 1 && number <= WEIGHT_MAX)
+		return true;
+	log_error(
+		"\"%s\" is no weight: a whole number from 1 to %d is; \"plimsoll drain\" keeps new "
+		"connections away",
+		text, WEIGHT_MAX);
+	return false;
+}
+
+int weight_command(int argc, char **argv)
+{
+	const char *values[OPTIONS_MAX];
+	struct target target;
+	int weight;
+
+	if (options_parse(weight_options, argc, argv, values) ||
+	    !read_weight(values[WEIGHT], &weight))
+		return EXIT_USAGE;
+	target = (struct target){values[WEIGHT_SERVICE], values[WEIGHT_BACKEND],
+				 values[WEIGHT_INSTANCE], values[WEIGHT_JSON] != NULL};
+	return make_change(&target, json_pack("{s:i}", "weight", weight));
+}
+
+static int set_draining(int argc, char **argv, bool draining)
+{
+	const char *values[OPTIONS_MAX];
+	struct target target;
+
+	if (options_parse(drain_options, argc, argv, values))
+		return EXIT_USAGE;
+	target = (struct target){values[DRAIN_SERVICE], values[DRAIN_BACKEND],
+				 values[DRAIN_INSTANCE], values[DRAIN_JSON] != NULL};
+	return make_change(&target, json_pack("{s:b}", "draining", draining));
+}
+
+int drain_command(int argc, char **argv)
+{
+	return set_draining(argc, argv, true);
+}
+
+int undrain_command(int argc, char **argv)
+{
+	return set_draining(argc, argv, false);
+}

@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What is changed of backends while the balancer runs: new connections follow, old ones do not notice.
+
+load helpers
+
+OPENAPI=$BATS_TEST_DIRNAME/../../doc/openapi.yaml
+
+setup_file() {
+	open_lab clients=1 servers=2
+	[ -n "${LAB:-}" ] || return 0
+	lab nginx
+	lab config policy=round-robin
+	sed -i 's/^    policy: .*/&\n    weights: configured/' "$STATE/b1/balancer.yaml"
+	lab start all
+}
+
+# change VERB SERVER [ARGUMENTS...]: by the command line.
+change() {
+	local verb=$1 server=$2
+
+	shift 2
+	"$PLIMSOLL" "$verb" web "$(address "$server")" "$@" --instance "$(namespace b1)" 3>&-
+}
+
+# ask PATH [ARGUMENTS OF curl...]: on the balancer's socket.
+ask() {
+	local path=$1
+
+	shift
+	curl -sS --max-time 10 --unix-socket "/run/plimsoll/$(namespace b1)/api.sock" "$@" "http://x$path"
+}
+
+# post SERVER BODY: prints the status, and leaves the answer in a file.
+post() {
+	ask "/api/v1/services/web/backends/$(address "$1")" -d "$2" -o "$BATS_TEST_TMPDIR/answer" -w '%{http_code}'
+}
+
+# events KIND: how many there have been.
+events() {
+	ask /api/v1/events | jq "[.events[] | select(.kind == \"$1\")] | length"
+}
+
+event_has_come() { # KIND
+	[ "$(events "$1")" -gt 0 ]
+}
+
+# names_got COUNT: "30 s1 10 s2", of so many new connections.
+names_got() {
+	fetch_names "$1" | sort | uniq -c | xargs
+}
+
+is_over() { # OF A BACKEND, FILTER, NUMBER
+	holds "$(backend "$1" "$2") > $3"
+}
+
+@test "a server that drains gets no new connections, keeps those it has, empties, and comes back" {
+	local steady before
+
+	inside c1 /usr/bin/python3 "$BATS_TEST_DIRNAME/steady.py" "$LAB_VIP" 12 4 6 "$LAB_FILES/10k" 10k \
+		"$LAB_FILES/100m" 100m >"$BATS_TEST_TMPDIR/steady" 3>&- &
+	steady=$!
+	wait_until 20 grep -q started "$BATS_TEST_TMPDIR/steady"
+	load_start duration=4 connections=16
+	wait_until 5 is_over s1 .share 0
+	run -0 change drain s1
+	says 'no new connections'
+	says 'holds until the balancer is started again'
+	before=$(backend s2 .connections)
+	expect "$(names_got 20)" = '20 s2'
+	wait_until 5 is_over s2 .connections "$((before + 19))"
+	before=$(backend s1 .connections)
+	expect "$(names_got 40)" = '40 s2'
+	wait_until 5 backend_is s1 .share 0
+	expect "$(backend s1 .connections)" -eq "$before"
+	wait_until 5 is_over s1 .open_connections 3
+	expect "$(backend s1 '"\(.state) \(.changed)"')" = 'draining ["draining"]'
+	run -0 lab show b1
+	says 'connections left; by hand, and not in the file: draining'
+	expect "$(events drained)" -eq 0
+
+	wait "$steady"
+	cat "$BATS_TEST_TMPDIR/steady"
+	expect "$(tail -n 1 "$BATS_TEST_TMPDIR/steady" | jq -r .lost)" -eq 0
+	expect "$(load_result .errors)" -eq 0
+	wait_until 10 backend_is s1 .open_connections 0
+	wait_until 10 event_has_come drained
+
+	run -0 change undrain s1
+	says 'new connections: yes'
+	expect "$(names_got 40)" = '20 s1 20 s2'
+	expect "$(backend s1 '"\(.state) \(.changed)"')" = 'up []'
+	expect "$(events draining) $(events drained) $(events undrained)" = '1 1 1'
+}
+
+@test "a weight of 3 gets exactly three of four, until the daemon is killed and started again" {
+	run -0 change weight s1 3
+	says 'weight 3'
+	expect "$(names_got 40)" = '30 s1 10 s2'
+	expect "$(backend s1 '"\(.weight) \(.weight_in_force) \(.changed)"')" = '3 3 ["weight"]'
+	expect "$(events weight-set)" -eq 1
+	change drain s2
+	lab kill b1
+	lab start b1
+	expect "$(show b1 '[.services[0].backends[] | .weight, .state, .changed[]] | join(" ")')" = '1 up 1 up'
+	expect "$(names_got 40)" = '20 s1 20 s2'
+}
+
+@test "the last one may be drained: that is said, and new connections are dropped under that name" {
+	local dropped
+
+	change drain s1
+	run -0 change drain s2
+	says 'no backend of the service takes new connections now'
+	expect "$(events no-backend)" -eq 1
+	dropped=$(counter b1 no-backend)
+	run ! fetch name --max-time 1
+	expect "$(counter b1 no-backend)" -gt "$dropped"
+	expect "$(ask /api/v1/health -o /dev/null -w '%{http_code}')" = 503
+	change undrain s1
+	expect "$(names_got 10)" = '10 s1'
+	change undrain s2 --json | jq -e '.backend.state == "up" and .warning == null'
+}
+
+# answered METHOD STATUS: as documented.
+answered() {
+	"$BATS_TEST_DIRNAME/api.py" answer "$OPENAPI" '/api/v1/services/{name}/backends/{address}' "$2" "$1" \
+		<"$BATS_TEST_TMPDIR/answer"
+}
+
+@test "the socket takes changes as documented, and nobody else does" {
+	expect "$(post s1 '{"weight": 2, "draining": true}')" = 200
+	answered post 200
+	expect "$(post s1 '{"weight": 1, "draining": false}')" = 200
+	expect "$(backend s1 '"\(.weight) \(.state)"')" = '1 up'
+	ask "/api/v1/services/web/backends/$(address s1)" -o "$BATS_TEST_TMPDIR/answer"
+	answered get 200
+	expect "$(post s1 '{"weight": 0, "draining": true}')" = 400
+	answered post 400
+	expect "$(backend s1 '"\(.weight) \(.state)"')" = '1 up'
+	expect "$(post c1 '{"weight": 2}')" = 404
+	answered post 404
+	expect "$(post s1 "$(printf '%05000d' 0)")" = 413
+	expect "$(inside b1 curl -sS -d '{"weight": 2}' -o "$BATS_TEST_TMPDIR/answer" -w '%{http_code}' \
+		"http://$LAB_LISTEN/api/v1/services/web/backends/$(address s1)")" = 405
+	answered post 405
+	run -0 jq -r .error "$BATS_TEST_TMPDIR/answer"
+	says "changes are for the socket /run/plimsoll/$(namespace b1)/api.sock"
+	expect "$(backend s1 .weight)" = 1
+}
+
+@test "what cannot be changed is refused in words" {
+	run -2 change weight s1 0
+	says 'a whole number from 1 to 1000'
+	run -2 change weight s1
+	says 'WEIGHT is missing'
+	run -1 change drain c1
+	says "there is no backend \"$(address c1)\" of a service \"web\""
+	run -1 change drain c1 --json
+	jq -e .error <<<"$output"
+	run -1 "$PLIMSOLL" drain web "$(address s1)" --instance "$(namespace s1)"
+	says 'is no balancer'
+}
