@@ -329,6 +329,8 @@ install: all ## install below $(DESTDIR)$(prefix)
 	install -D -m 644 packaging/completion/plimsoll.bash $(DESTDIR)$(BASH_COMPLETION)
 	install -D -m 644 packaging/completion/_plimsoll $(DESTDIR)$(ZSH_COMPLETION)
 	install -D -m 644 packaging/wireshark/plimsoll.lua $(DESTDIR)$(SHARE)/plimsoll.lua
+	install -D -m 644 -t $(DESTDIR)$(SHARE)/prometheus packaging/prometheus/*
+	install -D -m 644 -t $(DESTDIR)$(SHARE)/grafana packaging/grafana/*
 	install -D -m 644 -t $(DESTDIR)$(LAB) $(LAB_SCRIPTS)
 	chmod 755 $(DESTDIR)$(LAB)/lab
 	ln -sf ../lib/plimsoll/lab/lab $(DESTDIR)$(prefix)/sbin/plimsoll-lab
@@ -339,6 +341,7 @@ install: all ## install below $(DESTDIR)$(prefix)
 uninstall: ## and take it away again
 	rm -f $(DESTDIR)$(prefix)/sbin/plimsoll $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION) \
 		$(DESTDIR)$(SHARE)/plimsoll.lua $(DESTDIR)$(prefix)/sbin/plimsoll-lab \
+		$(patsubst packaging/%,$(DESTDIR)$(SHARE)/%,$(wildcard packaging/prometheus/* packaging/grafana/*)) \
 		$(addprefix $(DESTDIR)$(LAB)/,$(notdir $(LAB_SCRIPTS))) \
 		$(DESTDIR)$(MANUAL)/man[58]/plimsoll.8 $(DESTDIR)$(MANUAL)/man[58]/plimsoll-*.[58]
 

@@ -52,7 +52,10 @@ enum verdict {
 		VERDICT_COUNT
 };
 
-/* Why a response packet did not bear a report although it might have, at a server. */
+/*
+ * Why a response packet did not bear a report although it might have, at a server. Fragments might
+ * never: whose they are is not known, so they are not even counted.
+ */
 #define SKIPS(X)                                                                                   \
 	X(STAMPED, "stamped", "bore a report")                                                     \
 	X(NOT_DUE, "not-due", "the last report is too recent, or nothing has changed")             \
@@ -60,7 +63,6 @@ enum verdict {
 	X(SILENT_BALANCER, "silent-balancer", "nothing has come from that balancer for a while")   \
 	X(NO_NEIGHBOUR, "no-neighbour", "the balancer's MAC address is not known")                 \
 	X(SEGMENTED, "segmented", "will be cut into segments by the NIC")                          \
-	X(FRAGMENT, "fragment", "is a fragment")                                                   \
 	X(OPTIONS, "options", "has IP options already")                                            \
 	X(MTU, "mtu", "has no room for the option below the MTU")                                  \
 	X(RETRANSMISSION, "retransmission", "is a retransmission: goes the sure way")              \

@@ -184,16 +184,36 @@ static int build_first_rings(struct balancer *balancer)
 	return 0;
 }
 
+/* A full neighbour table may have room later: then the backend is found by the refresh. */
+static int watch_backend(struct balancer *balancer, struct in_addr address, bool *table_full)
+{
+	int err = neighbours_watch(balancer->daemon.neighbours, address);
+	char text[INET_ADDRSTRLEN];
+
+	if (err == -ENOBUFS && !*table_full) {
+		log_warning("backend %s: the kernel's neighbour table is full, so not all backends "
+			    "can be reached; set net.ipv4.neigh.default.gc_thresh3 (by sysctl, "
+			    "where the host's own network is) to twice their number",
+			    address_format(address, text));
+		*table_full = true;
+	} else if (err && err != -ENOBUFS) {
+		log_error("backend %s: cannot be looked up: %s", address_format(address, text),
+			  strerror(-err));
+	}
+	return err == -ENOBUFS ? 0 : err;
+}
+
 static int watch_backends(struct balancer *balancer)
 {
 	const struct config *config = balancer->daemon.config;
+	bool table_full = false;
 	int err;
 
 	err = daemon_watch_neighbours(&balancer->daemon, backend_moved, balancer);
 	for (size_t i = 0; !err && i < config->service_count; i++)
 		for (size_t j = 0; !err && j < config->services[i].backend_count; j++)
-			err = neighbours_watch(balancer->daemon.neighbours,
-					       config->services[i].backends[j].address);
+			err = watch_backend(balancer, config->services[i].backends[j].address,
+					    &table_full);
 	return err ? err : build_first_rings(balancer);
 }
 
