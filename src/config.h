@@ -82,6 +82,13 @@ struct config {
 	struct report_config report; /* server */
 };
 
+/* How a mistake is told. line: 0 and key: NULL where there is none. */
+typedef void config_mistake(const char *path, int line, const char *key, const char *message,
+			    void *context);
+
+/* As a line on the FILE that context is: "PATH:LINE: KEY: MESSAGE". */
+config_mistake config_print_mistake;
+
 /*
  * Reads a file. On success *config is to be freed with config_free(). Otherwise *config is NULL,
  * every mistake stands on `errors`, a line each, as
@@ -89,10 +96,15 @@ struct config {
  * Returns 0, -ENOENT and the like if the file cannot be read, or -EINVAL.
  */
 int config_load(const char *path, enum config_role role, struct config **config, FILE *errors);
+
+/* The same, and every mistake is told by tell(). */
+int config_read(const char *path, enum config_role role, struct config **config,
+		config_mistake *tell, void *context);
 void config_free(struct config *config);
 
 /* Which of the two a file is, by its keys (`balancers:` = a server's); -errno if neither. */
-int config_guess_role(const char *path, enum config_role *role, FILE *errors);
+int config_guess_role(const char *path, enum config_role *role, config_mistake *tell,
+		      void *context);
 
 /* Every key that a role's file may have: what it means, what is expected, its default. */
 void config_explain(enum config_role role, FILE *out);

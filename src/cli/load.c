@@ -13,19 +13,18 @@
 #include <unistd.h>
 
 #include "address.h"
-#include "cli/client.h"
+#include "cli/answer.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "clock.h"
 #include "config/values.h"
 #include "log.h"
-#include "runtime.h"
 #include "shared.h"
 
-#define EXIT_USAGE 2
 #define SECOND 1000000000ULL
 #define HOLDS_NS (5 * SECOND)
 
-enum { SERVICE, VALUE, FOR, INSTANCE };
+enum { SERVICE, VALUE, FOR, INSTANCE, JSON };
 
 const struct option_row load_options[] = {
 	[SERVICE] = {"SERVICE", NULL, "by its name or its address, as in server.yaml",
@@ -36,12 +35,15 @@ const struct option_row load_options[] = {
 		 COMPLETE_NOTHING, false},
 	[INSTANCE] = {"--instance", "NAME", "which server, where several run on one kernel",
 		      COMPLETE_INSTANCE, false},
+	[JSON] = {"--json", NULL, "what has been told, for machines; errors too", COMPLETE_NOTHING,
+		  false},
 	{0},
 };
 
 struct request {
 	const char *instance;
 	const char *service;
+	bool json;
 	double value;
 	uint64_t holds_ns;
 };
@@ -84,39 +86,24 @@ static int parse_request(int argc, char **argv, struct request *request)
 		return EXIT_USAGE;
 	request->instance = values[INSTANCE];
 	request->service = values[SERVICE];
+	request->json = values[JSON];
 	request->holds_ns = HOLDS_NS;
 	if (values[FOR] && parse_time(values[FOR], &request->holds_ns))
 		return EXIT_USAGE;
 	return parse_value(values[VALUE], &request->value);
 }
 
-static void tell_services(const char *wanted, const json_t *services)
-{
-	const json_t *service;
-	size_t i;
-
-	log_error("there is no service \"%s\" on this server; there are:", wanted);
-	json_array_foreach (services, i, service)
-		log_error("  %s at %s", json_string_value(json_object_get(service, "name")),
-			  json_string_value(json_object_get(service, "address")));
-}
-
 /* By its name or its address, among those that the server's daemon has. */
-static int find_service(const char *wanted, const json_t *status, struct service_key *key)
+static int find_service(const struct request *request, const json_t *status,
+			struct service_key *key)
 {
 	const json_t *services = json_object_get(status, "services");
-	const json_t *service;
+	const json_t *service = show_find(services, request->service);
+	const char *address = json_string_value(json_object_get(service, "address"));
 	struct endpoint endpoint;
-	size_t i;
+	char *names;
 
-	json_array_foreach (services, i, service) {
-		const char *name = json_string_value(json_object_get(service, "name"));
-		const char *address = json_string_value(json_object_get(service, "address"));
-
-		if (!name || !address || (strcmp(name, wanted) && strcmp(address, wanted)))
-			continue;
-		if (endpoint_parse(address, &endpoint))
-			return -EBADMSG;
+	if (address && !endpoint_parse(address, &endpoint)) {
 		*key = (struct service_key){
 			.address = endpoint.address.s_addr,
 			.port = htons(endpoint.port),
@@ -124,7 +111,10 @@ static int find_service(const char *wanted, const json_t *status, struct service
 		};
 		return 0;
 	}
-	tell_services(wanted, services);
+	names = show_names(services);
+	answer_fail(request->json, "there is no service \"%s\" on this server; there are: %s",
+		    request->service, names && *names ? names : "none");
+	free(names);
 	return -ENOENT;
 }
 
@@ -156,40 +146,51 @@ static int tell(const struct request *request, const json_t *status)
 	int err, map;
 
 	if (!pins) {
-		log_error("that instance is no server; a load is told where the application runs");
+		answer_fail(request->json, "that instance is no server; a load is told where the "
+					   "application runs");
 		return -EINVAL;
 	}
-	err = find_service(request->service, status, &told.service);
+	err = find_service(request, status, &told.service);
 	if (err)
 		return err;
 	snprintf(path, sizeof(path), "%s/application", pins);
 	map = bpf_obj_get(path);
 	err = map < 0 ? map : write_application(map, &told);
 	if (err)
-		log_error("%s: cannot write the load: %s", path, strerror(-err));
+		answer_fail(request->json, "%s: cannot write the load: %s", path, strerror(-err));
 	if (map >= 0)
 		close(map);
 	return err;
 }
 
+static void print_told(const struct request *request)
+{
+	json_t *answer =
+		json_pack("{s:s, s:f, s:f}", "service", request->service, "load", request->value,
+			  "holds_seconds", (double)request->holds_ns / (double)SECOND);
+
+	answer_print(answer, JSON_INDENT(2));
+	json_decref(answer);
+}
+
 int load_command(int argc, char **argv)
 {
-	char instance[sizeof(((struct runtime *)NULL)->name)];
+	char instance[INSTANCE_NAME_MAX];
 	struct request request = {0};
-	json_t *status = NULL;
+	json_t *status;
 	int err;
 
 	err = parse_request(argc, argv, &request);
 	if (err)
 		return err;
-	err = runtime_find(request.instance, instance, sizeof(instance));
-	if (err)
+	if (answer_instance(request.json, request.instance, instance))
 		return EXIT_FAILURE;
-	err = client_get(instance, "/api/v1/status", &status);
-	if (err)
-		log_error("%s", client_error(status));
-	else
-		err = tell(&request, status);
+	status = answer_status(request.json, instance);
+	if (!status)
+		return EXIT_FAILURE;
+	err = tell(&request, status);
 	json_decref(status);
-	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (!err && request.json)
+		print_told(&request);
+	return answer_end(err ? EXIT_FAILURE : EXIT_SUCCESS);
 }

@@ -123,11 +123,17 @@ static int read_config(struct config_source *source, struct config *config)
 
 int config_load(const char *path, enum config_role role, struct config **config, FILE *errors)
 {
+	return config_read(path, role, config, config_print_mistake, errors);
+}
+
+int config_read(const char *path, enum config_role role, struct config **config,
+		config_mistake *tell, void *context)
+{
 	struct config_source source;
 	int err;
 
 	*config = NULL;
-	err = source_open(&source, path, errors);
+	err = source_open(&source, path, tell, context);
 	if (err)
 		return err;
 	*config = calloc(1, sizeof(**config));
@@ -163,10 +169,10 @@ void config_free(struct config *config)
 	free(config);
 }
 
-int config_guess_role(const char *path, enum config_role *role, FILE *errors)
+int config_guess_role(const char *path, enum config_role *role, config_mistake *tell, void *context)
 {
 	struct config_source source;
-	int err = source_open(&source, path, errors);
+	int err = source_open(&source, path, tell, context);
 
 	if (err)
 		return err;

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define FILE_SIZE_MAX (1 << 20)
 #define KEY_PRINTED_MAX 40
+#define MESSAGE_MAX 4096
 
 struct text {
 	char *bytes;
@@ -26,27 +28,35 @@ static void print_key(FILE *errors, const char *key)
 	fputs(": ", errors);
 }
 
+void config_print_mistake(const char *path, int line, const char *key, const char *message,
+			  void *errors)
+{
+	fprintf(errors, "%s:", path);
+	if (line)
+		fprintf(errors, "%d:", line);
+	fputc(' ', errors);
+	if (key)
+		print_key(errors, key);
+	fprintf(errors, "%s\n", message);
+}
+
 void source_mistake(struct config_source *source, int line, const char *key, const char *format,
 		    ...)
 {
 	va_list arguments;
+	char message[MESSAGE_MAX];
 
 	source->mistakes++;
 	if (source->mistakes > MISTAKES_MAX)
 		return;
-	fprintf(source->errors, "%s:", source->path);
-	if (line)
-		fprintf(source->errors, "%d:", line);
-	fputc(' ', source->errors);
-	if (key)
-		print_key(source->errors, key);
 	va_start(arguments, format);
-	vfprintf(source->errors, format, arguments);
+	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
-	fputc('\n', source->errors);
-	if (source->mistakes == MISTAKES_MAX)
-		fprintf(source->errors, "%s: stopped after %d mistakes\n", source->path,
-			MISTAKES_MAX);
+	source->tell(source->path, line, key, message, source->context);
+	if (source->mistakes < MISTAKES_MAX)
+		return;
+	snprintf(message, sizeof(message), "stopped after %d mistakes", MISTAKES_MAX);
+	source->tell(source->path, 0, NULL, message, source->context);
 }
 
 bool source_given_up(const struct config_source *source)
@@ -206,12 +216,12 @@ out:
 	return err;
 }
 
-int source_open(struct config_source *source, const char *path, FILE *errors)
+int source_open(struct config_source *source, const char *path, config_mistake *tell, void *context)
 {
 	struct text text = {0};
 	int err;
 
-	*source = (struct config_source){.path = path, .errors = errors};
+	*source = (struct config_source){.path = path, .tell = tell, .context = context};
 	err = read_file(source, &text);
 	if (!err)
 		err = parse(source, &text);

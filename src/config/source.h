@@ -7,15 +7,17 @@
 #define PLIMSOLL_CONFIG_SOURCE_H
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <yaml.h>
+
+#include "config.h"
 
 /* Enough to mend a file by; more would only hide the first ones. */
 #define MISTAKES_MAX 50
 
 struct config_source {
 	const char *path;
-	FILE *errors;
+	config_mistake *tell;
+	void *context; /* for tell() */
 	unsigned int mistakes;
 	size_t items; /* of all lists so far */
 	yaml_document_t document;
@@ -26,10 +28,11 @@ struct config_source {
  * Reads and parses a file, to be closed by source_close(). Returns 0 or -errno, and then there is
  * nothing to close; -EINVAL if it is not a YAML mapping. What was wrong has been told.
  */
-int source_open(struct config_source *source, const char *path, FILE *errors);
+int source_open(struct config_source *source, const char *path, config_mistake *tell,
+		void *context);
 void source_close(struct config_source *source);
 
-/* Tells one: "FILE:LINE: KEY: ...". A line of 0 and a NULL key are left out. */
+/* Tells one. line: 0 and key: NULL where there is none. */
 void source_mistake(struct config_source *source, int line, const char *key, const char *format,
 		    ...) __attribute__((format(printf, 4, 5)));
 

@@ -45,7 +45,7 @@ setup() {
 		expect "$(bash_offers "plimsoll $verb --")" = "$(in_one_line <<<"$options")"
 	done
 	expect "$(bash_offers 'plimsoll show --json --')" = '--help --instance'
-	expect "$(bash_offers 'plimsoll load web 0.5 ')" = '--for --help --instance'
+	expect "$(bash_offers 'plimsoll load web 0.5 ')" = '--for --help --instance --json'
 }
 
 @test "instances" {

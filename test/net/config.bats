@@ -51,6 +51,31 @@ told() { # LINE KEY WORDS
 	}
 }
 
+# ------------------------------------------------------------------- for machines
+
+@test "--json: what is in a right file" {
+	balancer_file >file.yaml
+	run "$plimsoll" check-config --json file.yaml
+	[ "$status" -eq 0 ]
+	[ "$(jq -c . <<<"$output")" = \
+		'{"file":"file.yaml","role":"balancer","services":1,"mistakes":[],"backends":1}' ]
+}
+
+@test "--json: each mistake with file, line, key and message" {
+	server_file 'servicse: []' >file.yaml
+	run "$plimsoll" check-config --json file.yaml
+	[ "$status" -eq 1 ]
+	[[ $(jq -r .error <<<"$output") == file.yaml* ]]
+	[ "$(jq -c '.mistakes[0] | [.file, .line, .key, .message != ""]' <<<"$output")" = \
+		'["file.yaml",3,"servicse",true]' ]
+	run "$plimsoll" check-config --json nowhere.yaml
+	[ "$status" -eq 1 ]
+	[ "$(jq -c '.mistakes[] | [.file, .line, .key]' <<<"$output")" = '["nowhere.yaml",null,null]' ]
+	[[ $(jq -r '.mistakes[].message' <<<"$output") == *'No such file'* ]]
+	run "$plimsoll" check-config --json --explain
+	[ "$status" -eq 2 ]
+}
+
 # ------------------------------------------------------------------- right
 
 @test "a right balancer file" {

@@ -412,3 +412,16 @@ tell() {
 	run -1 "$PLIMSOLL" load web 0.5 --instance "$(namespace b1)"
 	says 'no server'
 }
+
+@test "--json: what has been told, and why not" {
+	lab start all
+	run -0 tell "$LAB_VIP:80" 0.5 --for 10s --json
+	expect "$(jq -c . <<<"$output")" = "{\"service\":\"$LAB_VIP:80\",\"load\":0.5,\"holds_seconds\":10}"
+	run -1 tell nobody 0.5 --json
+	expect "$(jq -r .error <<<"$output")" = \
+		"there is no service \"nobody\" on this server; there are: $LAB_VIP:80"
+	run -1 "$PLIMSOLL" load web 0.5 --json --instance "$(namespace b1)"
+	[[ $(jq -r .error <<<"$output") == *'no server'* ]]
+	run -1 --separate-stderr "$PLIMSOLL" load web 0.5 --json --instance none
+	[[ $(jq -r .error <<<"$output") == *none* ]]
+}

@@ -462,7 +462,7 @@ static int guess(struct fixture *fixture, const char *text, enum config_role *ro
 	memset(fixture->messages, 0, sizeof(fixture->messages));
 	snprintf(fixture->path, sizeof(fixture->path), "%s/config.yaml", fixture->directory);
 	write_file(fixture->path, text, strlen(text), 0644);
-	err = config_guess_role(fixture->path, role, errors);
+	err = config_guess_role(fixture->path, role, config_print_mistake, errors);
 	fclose(errors);
 	unlink(fixture->path);
 	return err;
