@@ -10,6 +10,8 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "http/connections.h"
+#include "http/host.h"
 #include "http/listen.h"
 #include "log.h"
 
@@ -19,12 +21,21 @@
 /* What a client may send ahead while it is being answered; the rest waits in its own buffers. */
 #define UNREAD_MAX_BYTES 65536
 #define METHODS_TEXT_MAX 64
+#define HTTP_FORBIDDEN 403 /* libevent has no name for it */
+
+/* Streams, some scrapers and a few people need tens; a large /metrics over a slow line needs seconds. */
+static const struct http_limits default_limits = {
+	.connections = 256,
+	.request_ms = 20000,
+	.answer_ms = 60000,
+};
 
 /* What the requests of one listening socket are answered with. */
 struct door {
 	struct http *http;
 	bool local; /* the unix socket */
 	struct evhttp *server;
+	struct connections *connections; /* NULL where local: root is trusted not to be many */
 };
 
 struct http {
@@ -32,7 +43,8 @@ struct http {
 	struct door doors[2];
 	struct evconnlistener *listeners[2];
 	size_t door_count;
-	struct event *resume;
+	struct event *tick;
+	struct http_limits limits;
 	const struct http_route *routes;
 	void *context;
 	char *socket_path; /* NULL until it is bound */
@@ -194,6 +206,21 @@ static const struct http_route *find_route(struct http_request *request, const s
 	return NULL;
 }
 
+/* Browsers always say which host they mean, so who says nothing has no page to be protected from. */
+static bool refuse_host(struct http_request *request)
+{
+	const char *host = evhttp_request_get_host(request->libevent);
+
+	if (!host || http_host_is_ours(host))
+		return false;
+	http_send_error(
+		request, HTTP_FORBIDDEN,
+		"\"%s\" is no name of this machine (web pages must not reach it by theirs); "
+		"ask by its address, its hostname or localhost",
+		is_text(host, strlen(host)) ? host : "?");
+	return true;
+}
+
 static void answer(struct evhttp_request *libevent, void *context)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(libevent);
@@ -208,6 +235,10 @@ static void answer(struct evhttp_request *libevent, void *context)
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(libevent)), EV_READ,
 		0, UNREAD_MAX_BYTES);
 	TAILQ_INIT(&request.query);
+	if (door->connections)
+		request.connection = connections_asked(door->connections, libevent);
+	if (!door->local && refuse_host(&request))
+		return;
 	if (query && evhttp_parse_query_str(query, &request.query)) {
 		http_send_error(&request, HTTP_BADREQUEST, "what follows the \"?\" is no query");
 		goto out;
@@ -231,15 +262,17 @@ static void accept_failed(struct evconnlistener *listener, void *context)
 	evconnlistener_disable(listener);
 }
 
-static void accept_again(evutil_socket_t fd, short events, void *context)
+static void each_second(evutil_socket_t fd, short events, void *context)
 {
 	struct http *http = context;
 
 	(void)fd;
 	(void)events;
-	for (size_t i = 0; i < http->door_count; i++)
-		if (http->listeners[i])
+	for (size_t i = 0; i < http->door_count; i++) {
+		connections_sweep(http->doors[i].connections);
+		if (!connections_full(http->doors[i].connections))
 			evconnlistener_enable(http->listeners[i]);
+	}
 }
 
 static int open_door(struct door *door, struct event_base *base)
@@ -271,11 +304,18 @@ static int serve(struct http *http, int fd, bool local)
 	}
 	door->http = http;
 	door->local = local;
+	door->connections = NULL;
 	err = open_door(door, http->base);
+	if (!err && !local) {
+		door->connections =
+			connections_open(http->base, door->server, listener, &http->limits);
+		err = door->connections ? 0 : -ENOMEM;
+	}
 	if (err || !evhttp_bind_listener(door->server, listener)) {
 		evconnlistener_free(listener);
 		if (door->server)
 			evhttp_free(door->server);
+		connections_close(door->connections);
 		return -ENOMEM;
 	}
 	evconnlistener_set_error_cb(listener, accept_failed);
@@ -310,10 +350,11 @@ int http_open(struct event_base *base, const char *socket_path, const struct htt
 	if (!http)
 		return -ENOMEM;
 	http->base = base;
+	http->limits = default_limits;
 	http->routes = routes;
 	http->context = context;
-	http->resume = event_new(base, -1, EV_PERSIST, accept_again, http);
-	if (!http->resume || event_add(http->resume, &second))
+	http->tick = event_new(base, -1, EV_PERSIST, each_second, http);
+	if (!http->tick || event_add(http->tick, &second))
 		log_error("cannot open the API: out of memory");
 	else
 		err = open_socket(http, socket_path);
@@ -322,6 +363,11 @@ int http_open(struct event_base *base, const char *socket_path, const struct htt
 	else
 		*result = http;
 	return err;
+}
+
+void http_limit(struct http *http, const struct http_limits *limits)
+{
+	http->limits = *limits;
 }
 
 int http_open_tcp(struct http *http, const struct endpoint *endpoint, bool required)
@@ -342,10 +388,13 @@ void http_close(struct http *http)
 		return;
 	if (http->socket_path)
 		unlink(http->socket_path);
-	if (http->resume)
-		event_free(http->resume);
-	for (size_t i = 0; i < http->door_count; i++)
+	if (http->tick)
+		event_free(http->tick);
+	for (size_t i = 0; i < http->door_count; i++) {
+		connections_end(http->doors[i].connections);
 		evhttp_free(http->doors[i].server);
+		connections_close(http->doors[i].connections);
+	}
 	free(http->socket_path);
 	free(http);
 }

@@ -25,8 +25,11 @@
 struct event_base;
 struct http;
 
+struct connection;
+
 struct http_request {
 	struct evhttp_request *libevent;
+	struct connection *connection; /* if it came by TCP, else NULL */
 	const char
 		*names[HTTP_NAMES_MAX]; /* what stands for the route's "*"s, decoded; else NULL */
 	struct evkeyvalq query;
@@ -50,8 +53,24 @@ struct http_route {
 int http_open(struct event_base *base, const char *socket_path, const struct http_route *routes,
 	      void *context, struct http **http);
 
-/* Listens on a TCP address too. Says what went wrong, as an error or, unless required, as a warning. */
+/* What clients may do in TCP: so many connections, so long to ask and to read the answer. */
+struct http_limits {
+	size_t connections; /* default 256 */
+	uint32_t request_ms; /* default 20 s */
+	uint32_t answer_ms; /* default 60 s */
+};
+
+/* Others than the defaults, before http_open_tcp(). */
+void http_limit(struct http *http, const struct http_limits *limits);
+
+/* Listens on a TCP address too, for who asks by address, as localhost or by this machine's name. Says what went wrong, as an error or, unless required, as a warning. */
 int http_open_tcp(struct http *http, const struct endpoint *endpoint, bool required);
+
+typedef void http_closed(struct evhttp_connection *libevent, void *context);
+
+/* The answer may take for ever, and closed() tells of its end; NULL: nobody wants to know any more. */
+void http_lasts(struct evhttp_request *request, struct connection *connection, http_closed *closed,
+		void *context);
 
 /* Closes all connections and removes the socket. NULL is allowed. */
 void http_close(struct http *http);

@@ -23,6 +23,7 @@ struct stream {
 	struct streams *streams;
 	struct stream *next;
 	struct evhttp_request *request;
+	struct connection *connection;
 	uint64_t interval_ns, due_ns;
 };
 
@@ -61,7 +62,7 @@ static void drop(struct streams *streams, struct stream *stream)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(stream->request);
 
-	evhttp_connection_set_closecb(connection, NULL, NULL);
+	http_lasts(stream->request, stream->connection, NULL, NULL);
 	evhttp_connection_free(connection); /* and the request with it */
 	forget(streams, stream);
 }
@@ -170,7 +171,7 @@ static void start(struct stream *stream, struct http_request *request, struct ev
 
 	/* It says nothing more: what the server waits for is that it reads. */
 	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, &silence);
-	evhttp_connection_set_closecb(connection, connection_closed, stream);
+	http_lasts(request->libevent, request->connection, connection_closed, stream);
 	evhttp_send_reply_start(request->libevent, HTTP_OK, "OK");
 	if (greeting) {
 		evbuffer_add_printf(greeting, "retry: %d\n\n", RETRY_MS);
@@ -186,7 +187,7 @@ static void start(struct stream *stream, struct http_request *request, struct ev
 	}
 }
 
-static struct stream *add(struct streams *streams, struct evhttp_request *request,
+static struct stream *add(struct streams *streams, const struct http_request *request,
 			  uint64_t interval_ms)
 {
 	const struct timeval interval = {.tv_usec = TICK_MS * 1000};
@@ -199,7 +200,8 @@ static struct stream *add(struct streams *streams, struct evhttp_request *reques
 		return NULL;
 	}
 	stream->streams = streams;
-	stream->request = request;
+	stream->request = request->libevent;
+	stream->connection = request->connection;
 	stream->interval_ns = interval_ms * 1000000;
 	stream->due_ns = now_ns() + stream->interval_ns;
 	stream->next = streams->first;
@@ -231,7 +233,7 @@ void streams_answer(struct streams *streams, struct http_request *request, struc
 		http_send(request, HTTP_OK, NULL, NULL);
 		return;
 	}
-	stream = add(streams, request->libevent, interval_ms);
+	stream = add(streams, request, interval_ms);
 	if (stream)
 		start(stream, request, first);
 	else

@@ -80,6 +80,9 @@ static void check(void *context, const char *request, const char *start, const c
 
 #define REQUEST(method, path) method " " path " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
+#define TCP_REQUEST(method, path)                                                                  \
+	method " " path " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+
 static void test_status(void **state)
 {
 	(void)state;
@@ -121,7 +124,7 @@ static void test_name(void **state)
 }
 
 #define POST_CHANGE(body)                                                                          \
-	"POST /api/v1/services/a%2fb/backends/10.1.0.11 HTTP/1.1\r\nHost: x\r\n"                   \
+	"POST /api/v1/services/a%2fb/backends/10.1.0.11 HTTP/1.1\r\nHost: localhost\r\n"           \
 	"Connection: close\r\nContent-Length: 2\r\n\r\n" body
 
 static void test_change(void **state)
@@ -328,7 +331,8 @@ static void test_tcp(void **state)
 	assert_int_equal(http_open_tcp(http, &endpoint, true), -EADDRINUSE);
 	close(fd);
 	assert_int_equal(http_open_tcp(http, &endpoint, true), 0);
-	expect(base, connect_tcp(&endpoint), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
+	expect(base, connect_tcp(&endpoint), TCP_REQUEST("GET", STATUS), "HTTP/1.1 200 ",
+	       "0.71}\n");
 	expect(base, connect_unix(), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
 	/* What changes something is for the socket alone. */
 	expect(base, connect_tcp(&endpoint), POST_CHANGE("{}"), "HTTP/1.1 405 ", "/api.sock\"}\n");
@@ -342,14 +346,195 @@ static void test_tcp(void **state)
 	event_base_free(base);
 }
 
+#define ASK_AS(host) "GET " STATUS " HTTP/1.1\r\nHost: " host "\r\nConnection: close\r\n\r\n"
+
+/* A daemon that listens in TCP as well, where the kernel likes. */
+static struct http *open_tcp(struct event_base *base, const struct http_limits *limits,
+			     struct endpoint *endpoint)
+{
+	struct http *http;
+
+	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
+	if (limits)
+		http_limit(http, limits);
+	close(listen_tcp(endpoint));
+	assert_int_equal(http_open_tcp(http, endpoint, true), 0);
+	return http;
+}
+
+/* A page whose name leads to us is somebody else's. */
+static void test_host(void **state)
+{
+	static const char *const ours[] = {
+		ASK_AS("127.0.0.1"), ASK_AS("192.0.2.1:9570"), ASK_AS("[::1]:9570"),
+		ASK_AS("localhost"), ASK_AS("LocalHost.:80"),  "GET " STATUS " HTTP/1.0\r\n\r\n",
+	};
+	static const char *const others[] = {
+		ASK_AS("evil.example"),
+		ASK_AS("evil.example:9570"),
+		ASK_AS("localhost.evil.example"),
+		ASK_AS("127.0.0.1.evil.example"),
+		ASK_AS("[::1].evil.example"),
+		ASK_AS("\xff"),
+		"GET http://evil.example" STATUS " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+		"Connection: close\r\n\r\n",
+	};
+	struct event_base *base = event_base_new();
+	struct endpoint endpoint;
+	struct http *http = open_tcp(base, NULL, &endpoint);
+	char own[256], request[512];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		expect(base, connect_tcp(&endpoint), ours[i], "HTTP/1.", "0.71}\n");
+	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
+		expect(base, connect_tcp(&endpoint), others[i], "HTTP/1.1 403 ",
+		       "ask by its address, its hostname or localhost\"}\n");
+	assert_return_code(gethostname(own, sizeof(own)), errno);
+	snprintf(request, sizeof(request),
+		 "GET " STATUS " HTTP/1.1\r\nHost: %s:1\r\n"
+		 "Connection: close\r\n\r\n",
+		 own);
+	expect(base, connect_tcp(&endpoint), request, "HTTP/1.1 200 ", "0.71}\n");
+	/* Nobody's page reaches the socket. */
+	expect(base, connect_unix(), ASK_AS("evil.example"), "HTTP/1.1 200 ", "0.71}\n");
+	http_close(http);
+	event_base_free(base);
+}
+
+/* Whether the server has closed it, without an answer. */
+static bool is_closed(int fd)
+{
+	char byte;
+	ssize_t count = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+	return count == 0 || (count < 0 && errno != EAGAIN);
+}
+
+#define CONNECTIONS 3
+
+/* More than are allowed wait, or are closed, and one that goes makes room; the socket has no limit. */
+static void test_many_connections(void **state)
+{
+	static const struct http_limits limits = {CONNECTIONS, 60000, 60000};
+	struct event_base *base = event_base_new();
+	struct endpoint endpoint;
+	struct http *http = open_tcp(base, &limits, &endpoint);
+	int fds[2 * CONNECTIONS], open = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2 * CONNECTIONS; i++) {
+		fds[i] = connect_tcp(&endpoint);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	for (i = 0; i < 2 * CONNECTIONS; i++) {
+		assert_return_code(send(fds[i], "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), errno);
+		for (int turn = 0; turn < 10; turn++)
+			event_base_loop(base, EVLOOP_NONBLOCK);
+		open += recv(fds[i], (char[1]){0}, 1, MSG_DONTWAIT) == 1;
+	}
+	assert_int_equal(open, CONNECTIONS);
+	expect(base, connect_unix(), REQUEST("GET", STATUS), "HTTP/1.1 200 ", "0.71}\n");
+	for (i = 0; i < 2 * CONNECTIONS; i++)
+		close(fds[i]);
+	expect(base, connect_tcp(&endpoint), ASK_AS("localhost"), "HTTP/1.1 200 ", "0.71}\n");
+	http_close(http);
+	event_base_free(base);
+}
+
+/* A byte now and then keeps no connection open for ever, before an answer or after one. */
+static void trickle(const char *first)
+{
+	static const struct http_limits limits = {CONNECTIONS, 100, 60000};
+	struct event_base *base = event_base_new();
+	time_t deadline = time(NULL) + PATIENCE_SECONDS;
+	struct endpoint endpoint;
+	struct http *http = open_tcp(base, &limits, &endpoint);
+	char response[4096];
+	int fd = connect_tcp(&endpoint);
+
+	assert_return_code(send(fd, first, strlen(first), MSG_NOSIGNAL), errno);
+	do {
+		usleep(20000);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		assert_true(time(NULL) < deadline);
+		send(fd, "x", 1, MSG_NOSIGNAL);
+		while (recv(fd, response, sizeof(response), MSG_DONTWAIT) > 0)
+			;
+	} while (!is_closed(fd));
+	close(fd);
+	http_close(http);
+	event_base_free(base);
+}
+
+static void test_trickling(void **state)
+{
+	(void)state;
+	trickle("GET / HTTP/1.1\r\nX: ");
+	trickle("GET " STATUS " HTTP/1.1\r\n\r\n"
+		"GET / HTTP/1.1\r\nX: ");
+}
+
+#define LARGE_BYTES (8 * 1024 * 1024) /* more than any socket's buffers hold */
+
+static void tell_large(struct http_request *request, void *context)
+{
+	static const char zeros[LARGE_BYTES];
+	struct evbuffer *body = evbuffer_new();
+
+	(void)context;
+	evbuffer_add_reference(body, zeros, sizeof(zeros), NULL, NULL);
+	http_send(request, HTTP_OK, "text/plain", body);
+	evbuffer_free(body);
+}
+
+/* Who does not read is waited for as long as an answer may take, and gets no more of it. */
+static void test_slow_reader(void **state)
+{
+	static const struct http_route large[] = {{EVHTTP_REQ_GET, false, "/", tell_large}, {0}};
+	static const struct http_limits limits = {CONNECTIONS, 60000, 0};
+	struct event_base *base = event_base_new();
+	time_t end = time(NULL) + 3;
+	struct endpoint endpoint;
+	struct http *http;
+	size_t received = 0;
+	char part[65536];
+	ssize_t count;
+	int fd;
+
+	(void)state;
+	assert_int_equal(http_open(base, socket_path, large, NULL, &http), 0);
+	http_limit(http, &limits);
+	close(listen_tcp(&endpoint));
+	assert_int_equal(http_open_tcp(http, &endpoint, true), 0);
+	fd = connect_tcp(&endpoint);
+	assert_return_code(send(fd, "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL), errno);
+	while (time(NULL) < end)
+		event_base_loop(base, EVLOOP_ONCE);
+	while ((count = recv(fd, part, sizeof(part), MSG_DONTWAIT)) != 0) {
+		if (count < 0 && errno != EAGAIN)
+			break;
+		received += count > 0 ? (size_t)count : 0;
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	assert_in_range(received, 1, LARGE_BYTES - 1);
+	close(fd);
+	http_close(http);
+	event_base_free(base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_status),	   TEST(test_no_status),    TEST(test_other_path),
-		TEST(test_other_method),   TEST(test_name),	    TEST(test_head),
-		TEST(test_too_large),	   TEST(test_nonsense),	    TEST(test_socket_file),
-		TEST(test_stale_socket),   TEST(test_foreign_file), TEST(test_long_path),
-		TEST(test_no_descriptors), TEST(test_tcp),	    TEST(test_change),
+		TEST(test_status),	     TEST(test_no_status),    TEST(test_other_path),
+		TEST(test_other_method),     TEST(test_name),	      TEST(test_head),
+		TEST(test_too_large),	     TEST(test_nonsense),     TEST(test_socket_file),
+		TEST(test_stale_socket),     TEST(test_foreign_file), TEST(test_long_path),
+		TEST(test_no_descriptors),   TEST(test_tcp),	      TEST(test_host),
+		TEST(test_many_connections), TEST(test_trickling),    TEST(test_slow_reader),
+		TEST(test_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
