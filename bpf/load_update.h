@@ -17,7 +17,7 @@
 #define SEQUENCE_FORGOTTEN_NS 1000000000ULL
 
 /* SYNs that never arrived show in the lowest of sent - seen over this time... */
-#define LOST_WINDOW_NS 1000000000ULL
+#define LOST_WINDOW_NS 250000000ULL
 /* ...and longer, until so many reports have looked. */
 #define LOST_WINDOW_REPORTS 8
 

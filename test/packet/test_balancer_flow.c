@@ -301,7 +301,7 @@ static const struct lost_case {
 	uint8_t flags;
 	uint32_t lost_after; /* 4 have been seen */
 } lost_cases[] = {
-	{"lost: not before the window is over", 10, 0, 500, 6, 100, 0, 0},
+	{"lost: not before the window is over", 10, 0, 200, 6, 100, 0, 0},
 	{"lost: the lowest of the window, that is now", 10, 0, 1500, 9, 100, 0, 6},
 	{"lost: the lowest of the window, that was before", 10, 0, 1500, 2, 100, 0, 2},
 	{"lost: too few reports say little", 10, 0, 1500, 6, 2, 0, 0},
