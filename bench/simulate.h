@@ -89,8 +89,13 @@ struct contender {
 	bool right_weights; /* configured as the servers are, whatever the world says */
 	uint64_t interval_ns; /* min_interval, or poll_interval; 0 = 1 ms */
 	uint64_t stale_after_ns; /* 0 = 1 s */
-	uint32_t patience; /* intervals for which what somebody waits for bears no report; 0 = 2 */
-	bool seen_at_request; /* a connection is seen when its request comes, not when its SYN does */
+	uint32_t patience; /* intervals for which what somebody waits for bears no report; 0 = 20 */
+	uint64_t free_interval_ns; /* of a balancer's beyond the budget; 0 = 4 ms x balancers */
+	bool in_turn; /* reports go to balancers in turn, not to the first in the list that is due */
+	uint64_t
+		silence_ns; /* no reports to a balancer that was not heard for so long; 0 = 50 ms */
+	bool last_ack_is_late; /* clients acknowledge before they close: no socket sends the last ACK */
+	bool seen_at_syn; /* a connection is seen when its SYN comes, not when its request does */
 	double ring_flatness; /* the ring goes by the weight to the power of 1 - this */
 	double max_share; /* 0 = no budget: every packet may bear a report */
 	double report_loss; /* the report is lost, its packet is not */

@@ -89,6 +89,9 @@ static void arrive(struct simulation *sim, enum way way)
 	case ANSWER_LOST:
 		request_answered(sim, subject);
 		break;
+	case CLIENT_ENDS:
+		client_ended(sim, subject);
+		break;
 	case REPORT_TO_BALANCER:
 		report_arrives(sim, subject);
 		break;

@@ -9,6 +9,10 @@
 /* TCP's timeouts: of what begins a connection, and of what is in it. */
 #define HANDSHAKE_TIMEOUT_NS SECOND
 #define DATA_TIMEOUT_NS (200 * MS)
+/* As in bpf/stamp.h and src/server/dataplane.c. */
+#define FREE_REPORT_INTERVAL_NS (4 * MS)
+#define PATIENCE 20
+#define BALANCER_SILENCE_NS (50 * MS)
 /* Capacities are whole numbers: workers times speed, in halves. */
 #define CAPACITY_ONE 2
 /* As bench/measure/step.py has it: how the share of a server that became slow is judged. */
@@ -51,7 +55,10 @@ static void fill_defaults(struct simulation *sim)
 	world->seconds = world->seconds > 0 ? world->seconds : 10;
 	contender->interval_ns = contender->interval_ns ? contender->interval_ns : MS;
 	contender->stale_after_ns = contender->stale_after_ns ? contender->stale_after_ns : SECOND;
-	contender->patience = contender->patience ? contender->patience : 2;
+	contender->patience = contender->patience ? contender->patience : PATIENCE;
+	contender->silence_ns = contender->silence_ns ? contender->silence_ns : BALANCER_SILENCE_NS;
+	if (!contender->free_interval_ns)
+		contender->free_interval_ns = world->balancers * FREE_REPORT_INTERVAL_NS;
 	contender->max_share = contender->max_share > 0 ? contender->max_share : 1;
 	sim->counted_from = START_NS + (uint64_t)(world->warmup * SECOND);
 	sim->end = sim->counted_from + (uint64_t)(world->seconds * SECOND);
@@ -142,6 +149,7 @@ static void set_delays(struct simulation *sim)
 	sim->lanes[ROUND_TRIP_LATE].delay = world->round_trip_ns + HANDSHAKE_TIMEOUT_NS;
 	sim->lanes[SYN_LOST].delay = HANDSHAKE_TIMEOUT_NS;
 	sim->lanes[ANSWER_LOST].delay = DATA_TIMEOUT_NS;
+	sim->lanes[CLIENT_ENDS].delay = world->round_trip_ns;
 	sim->lanes[REPORT_TO_BALANCER].delay = world->hop_ns;
 }
 

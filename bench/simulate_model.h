@@ -32,7 +32,7 @@ enum kind {
 	INCIDENT,
 };
 
-/* Ways that always take equally long. Subject: the request, or the report. */
+/* Ways that always take equally long. Subject: the request, or the report, unless said otherwise. */
 enum way {
 	TO_BALANCER, /* the client's next SYN */
 	TO_SERVER, /* a SYN */
@@ -40,6 +40,7 @@ enum way {
 	ROUND_TRIP_LATE, /* the same with the first SYN-ACK lost */
 	SYN_LOST,
 	ANSWER_LOST,
+	CLIENT_ENDS, /* its FIN; subject: the peer */
 	REPORT_TO_BALANCER,
 	WAYS
 };
@@ -118,6 +119,8 @@ void syn_at_balancer(struct simulation *sim, uint32_t request);
 void syn_at_server(struct simulation *sim, uint32_t request);
 void request_at_server(struct simulation *sim, uint32_t request);
 void request_answered(struct simulation *sim, uint32_t request);
+/* The client's last packet is at the server, by way of the balancer of that peer. */
+void client_ended(struct simulation *sim, uint32_t peer);
 void work_finished(struct simulation *sim, uint32_t worker);
 
 /* simulate_report.c */

@@ -24,7 +24,7 @@ static void send_report(struct simulation *sim, uint32_t server, uint32_t balanc
 
 	flight->server = server;
 	flight->balancer = balancer;
-	server_report(&sim->servers[server], balancer, sim->now, &flight->report);
+	server_report(&sim->servers[server], &sim->contender, balancer, sim->now, &flight->report);
 	sim->tally.reports_sent += counts(sim);
 	go(sim, REPORT_TO_BALANCER, index);
 }

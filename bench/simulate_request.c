@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A request's way: its SYN is at the balancer, which chooses; at the server, which answers; the request
- * itself is at the server one round trip later; it waits, is worked on and answered; in a closed loop its
- * client begins anew. On each of the server's packets a report may ride.
+ * itself is at the server one round trip later, and with it the connection counts as seen; it waits, is
+ * worked on and answered; its client closes, and in a closed loop begins anew. On each of the server's packets
+ * a report may ride.
  */
 #include "simulate_model.h"
 
@@ -113,6 +114,11 @@ static void leave(struct simulation *sim, uint32_t index)
 
 /* ----------------------------------------------------------- at the server */
 
+static struct peer_state *peer_of(const struct simulation *sim, const struct request *request)
+{
+	return &sim->servers[request->server].peers[request->balancer];
+}
+
 static bool is_sinkhole(const struct simulation *sim, uint32_t server)
 {
 	return !server && sim->incident_happened && sim->world.incident == INCIDENT_SINKHOLE;
@@ -165,12 +171,12 @@ static uint32_t dequeue(struct simulation *sim, struct server_state *server)
 
 void syn_at_server(struct simulation *sim, uint32_t index)
 {
-	struct request *request = &sim->requests[index];
-	struct server_state *server = &sim->servers[request->server];
+	const struct request *request = &sim->requests[index];
 	bool lost;
 
-	if (!sim->contender.seen_at_request)
-		server->peers[request->balancer].connections_seen++;
+	peer_of(sim, request)->heard_ns = sim->now;
+	if (sim->contender.seen_at_syn)
+		peer_of(sim, request)->connections_seen++;
 	if (is_sinkhole(sim, request->server)) {
 		refuse(sim, index);
 		return;
@@ -185,8 +191,9 @@ void request_at_server(struct simulation *sim, uint32_t index)
 	struct server_state *server = &sim->servers[request->server];
 
 	request->arrived = sim->now;
-	if (sim->contender.seen_at_request)
-		server->peers[request->balancer].connections_seen++;
+	peer_of(sim, request)->heard_ns = sim->now;
+	if (!sim->contender.seen_at_syn)
+		peer_of(sim, request)->connections_seen++;
 	request->level = latency_level(++server->metrics.in_flight);
 	if (server->idle != NOBODY)
 		work_begin(sim, server, index);
@@ -202,7 +209,16 @@ void request_answered(struct simulation *sim, uint32_t index)
 	sim->outcome->answered++;
 	if (counts(sim))
 		tally_latency(&sim->tally, sim->now - request->born + sim->world.round_trip_ns);
+	go(sim, CLIENT_ENDS, request->server * sim->world.balancers + request->balancer);
 	leave(sim, index);
+}
+
+void client_ended(struct simulation *sim, uint32_t peer)
+{
+	bool late = sim->contender.last_ack_is_late;
+
+	sim->peers[peer].heard_ns = sim->now;
+	packet_sent(sim, peer / sim->world.balancers, late ? RESPONSE_LATE : RESPONSE_ACK);
 }
 
 void work_finished(struct simulation *sim, uint32_t number)

@@ -17,6 +17,7 @@
 
 /* What it has told one balancer. */
 struct peer_state {
+	uint64_t heard_ns; /* last packet from it */
 	uint64_t reported_ns;
 	uint64_t free_ns; /* from then on the budget does not matter */
 	uint32_t connections_seen;
@@ -30,7 +31,7 @@ struct server_state {
 	uint32_t busy;
 	uint32_t idle; /* head of a list of workers; NOBODY */
 	uint32_t queue_first, queue_last; /* of requests that wait */
-	uint32_t next_peer; /* to be looked at first */
+	uint32_t next_peer; /* where reports go to balancers in turn: to be looked at first */
 	double speed; /* 1 unless the world says otherwise */
 	double slowness; /* 1, or by what befell it */
 	double tokens; /* reports that the budget allows */
@@ -47,6 +48,7 @@ enum response {
 	RESPONSE_DATA,
 	RESPONSE_FIN,
 	RESPONSE_REFUSAL,
+	RESPONSE_LATE, /* no socket sends it any more: it bears no report */
 };
 
 /* The balancer that gets a report with this packet; NOBODY. */
@@ -54,8 +56,8 @@ uint32_t server_report_due(struct server_state *server, const struct world *worl
 			   const struct contender *contender, enum response response, uint64_t now);
 
 /* Books the report to that balancer, and writes it. */
-void server_report(struct server_state *server, uint32_t peer, uint64_t now,
-		   struct load_report *report);
+void server_report(struct server_state *server, const struct contender *contender, uint32_t peer,
+		   uint64_t now, struct load_report *report);
 
 /* To be called before `busy` changes. */
 void server_book_busy(struct server_state *server, uint64_t now);

@@ -3,63 +3,6 @@
 
 const struct contender oracle = {.name = "oracle", .knowledge = KNOWS_ALL};
 
-static double percent(double part, double whole)
-{
-	return whole > 0 ? 100 * part / whole : 0;
-}
-
-double metric_of(enum metric metric, const struct outcome *outcome, const struct outcome *best)
-{
-	switch (metric) {
-	case METRIC_THROUGHPUT:
-		return percent(outcome->requests_per_second, best->requests_per_second);
-	case METRIC_MEAN:
-		return outcome->mean_ms;
-	case METRIC_P50:
-		return outcome->p50_ms;
-	case METRIC_P99:
-		return outcome->p99_ms;
-	case METRIC_P999:
-		return outcome->p999_ms;
-	case METRIC_SHARE:
-		return 100 * outcome->report_share;
-	case METRIC_REPORTS:
-		return outcome->reports_per_second;
-	case METRIC_AGE:
-		return outcome->age_ms;
-	case METRIC_UNKNOWN:
-		return 100 * outcome->unknown;
-	case METRIC_HERDING:
-		return outcome->herding;
-	case METRIC_SETTLED:
-		return outcome->settled_s;
-	case METRIC_WEIGHT_ERROR:
-		return 100 * outcome->weight_error;
-	case METRIC_WEIGHT_CHANGES:
-		return 100 * outcome->weight_changes;
-	case METRIC_SETTLE:
-		return outcome->settle_ms;
-	case METRIC_FOCUS_SHARE:
-		return outcome->focus_share;
-	case METRIC_FOCUS_PEAK:
-		return outcome->focus_peak;
-	case METRIC_COUNT:
-		break;
-	}
-	return 0;
-}
-
-const char *metric_title(enum metric metric)
-{
-	static const char *const titles[] = {
-#define METRIC_TITLE(symbol, title) title,
-		METRICS(METRIC_TITLE)
-#undef METRIC_TITLE
-	};
-
-	return titles[metric];
-}
-
 /* -------------------------------------------------------------------- worlds */
 
 #define EIGHT .servers = 8, .balancers = 1
@@ -176,6 +119,16 @@ static const struct world incident_worlds[] = {
 	 .load = 0.7},
 };
 
+#define SHARING(text, b) .name = text, .servers = 8, .balancers = (b)
+static const struct world sharing_worlds[] = {
+	{SHARING("uneven x 2", 2), .sizes = SIZES_UNEVEN, .weights_known = true},
+	{SHARING("uneven x 4", 4), .sizes = SIZES_UNEVEN, .weights_known = true},
+	{SHARING("uneven x 8", 8), .sizes = SIZES_UNEVEN, .weights_known = true},
+	{SHARING("uneven x 16", 16), .sizes = SIZES_UNEVEN, .weights_known = true},
+	{SHARING("antag. x 4", 4), .antagonist = true},
+	{SHARING("antag. x 16", 16), .antagonist = true},
+};
+
 /* So short that the large ones end in minutes. */
 #define SCALE(text, n, b, s)                                                                       \
 	.name = text, .servers = (n), .balancers = (b), .sizes = SIZES_UNEVEN,                     \
@@ -214,6 +167,8 @@ static const struct contender transport_contenders[] = {
 	{POLL("poll 10 ms, otherwise the same", 10 * MS), AUTO},
 	{IN_BAND("in-band, the default"), AUTO},
 	{IN_BAND("in-band, 10 ms"), AUTO, .interval_ns = 10 * MS},
+	{IN_BAND("in-band, last ACK is late"), AUTO, .last_ack_is_late = true},
+	{IN_BAND("the same, silence 1 s"), AUTO, .last_ack_is_late = true, .silence_ns = SECOND},
 	{.name = "the truth, right weights", .knowledge = KNOWS_THE_TRUTH, .right_weights = true},
 };
 
@@ -269,11 +224,11 @@ static const struct contender loss_contenders[] = {
 	{IN_BAND("50 % of the reports"), .report_loss = 0.5},
 	{IN_BAND("1 % of the carriers"), .carrier_loss = 0.01},
 	{IN_BAND("10 % of the carriers"), .carrier_loss = 0.1},
-	{IN_BAND("10 % of the carriers, patience 20"), .carrier_loss = 0.1, .patience = 20},
-	{IN_BAND("10 %, seen at the request"), .carrier_loss = 0.1, .seen_at_request = true},
-	{IN_BAND("10 %, both"), .carrier_loss = 0.1, .patience = 20, .seen_at_request = true},
-	{IN_BAND("seen at the request, nothing lost"), .seen_at_request = true},
-	{IN_BAND("patience 20, nothing lost"), .patience = 20},
+	{IN_BAND("10 % of the carriers, patience 2"), .carrier_loss = 0.1, .patience = 2},
+	{IN_BAND("10 %, seen at the SYN"), .carrier_loss = 0.1, .seen_at_syn = true},
+	{IN_BAND("10 %, both"), .carrier_loss = 0.1, .patience = 2, .seen_at_syn = true},
+	{IN_BAND("patience 2, nothing lost"), .patience = 2},
+	{IN_BAND("both, nothing lost"), .patience = 2, .seen_at_syn = true},
 	{IN_BAND("50 % of the reports, no pending"), .report_loss = 0.5, .without_pending = true},
 };
 
@@ -282,7 +237,7 @@ static const struct contender far_contenders[] = {
 	{IN_BAND("4 choices")},
 	{IN_BAND("2 choices"), .choices = 2},
 	{IN_BAND("4 choices, without pending"), .without_pending = true},
-	{IN_BAND("4 choices, seen at the request"), .seen_at_request = true},
+	{IN_BAND("4 choices, seen at the SYN"), .seen_at_syn = true},
 };
 
 static const struct contender starving_contenders[] = {
@@ -301,6 +256,22 @@ static const struct contender incident_contenders[] = {
 	{IN_BAND("least-loaded"), .policy = "least-loaded"},
 	{IN_BAND("prequal"), .policy = "prequal"},
 	{POLL("poll 100 ms, without pending", 100 * MS), PLAIN},
+};
+
+/* What is free beyond the budget, as if each balancer were the only one. */
+#define FREE_FOR_EACH .free_interval_ns = 4 * MS
+static const struct contender sharing_contenders[] = {
+	{STATIC("maglev")},
+	{IN_BAND("the default")},
+	{IN_BAND("free reports for each balancer"), FREE_FOR_EACH},
+	{IN_BAND("balancers in turn"), .in_turn = true},
+	{IN_BAND("in turn, free reports for each"), .in_turn = true, FREE_FOR_EACH},
+	{FREE("10 % budget"), .max_share = 0.1},
+	{FREE("10 % budget, in turn"), .max_share = 0.1, .in_turn = true},
+	{FREE("no budget")},
+	{FREE("no budget, in turn"), .in_turn = true},
+	{IN_BAND("2 choices"), .choices = 2},
+	{IN_BAND("without pending"), .without_pending = true},
 };
 
 static const struct contender scale_contenders[] = {
@@ -390,6 +361,14 @@ const struct study studies[] = {
 	 9,
 	 {METRIC_FOCUS_SHARE, METRIC_FOCUS_PEAK, METRIC_P99},
 	 3,
+	 false},
+	{"sharing",
+	 "several balancers: how should a server share out its reports?",
+	 LIST(sharing_worlds),
+	 LIST(sharing_contenders),
+	 5,
+	 {METRIC_THROUGHPUT, METRIC_P99, METRIC_AGE, METRIC_SHARE, METRIC_HERDING},
+	 5,
 	 false},
 	{"scale",
 	 "servers x balancers: where does the loop stop to help?",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The simulator: its order of events, that it repeats itself and loses nothing, and queueing theory. */
+/* The simulator: order of events, rules of reporting, that it repeats itself and loses nothing, theory. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include "random.h"
 #include "simulate.h"
 #include "simulate_events.h"
+#include "simulate_server.h"
 
 #define EVENTS 10000
 
@@ -66,6 +67,128 @@ static void test_lanes_keep_their_order(void **state)
 	free(lane.waiting);
 }
 
+/* -------------------------------------------------------------------- rules */
+
+#define PEERS_MAX 4
+
+/* A server by itself. */
+struct bed {
+	struct world world;
+	struct contender contender;
+	struct server_state server;
+	struct peer_state peers[PEERS_MAX];
+};
+
+/* What simulate() makes of the default, where so many balancers are. */
+static void bed_open(struct bed *bed, uint32_t balancers, double max_share)
+{
+	*bed = (struct bed){
+		.world = {.balancers = balancers},
+		.contender =
+			{
+				.interval_ns = MS,
+				.patience = 20,
+				.free_interval_ns = balancers * 4 * MS,
+				.silence_ns = 50 * MS,
+				.max_share = max_share,
+			},
+		.server = {.workers = 1, .peers = bed->peers},
+	};
+}
+
+static void bed_hear(struct bed *bed, uint64_t now)
+{
+	for (uint32_t i = 0; i < bed->world.balancers; i++)
+		bed->peers[i].heard_ns = now;
+}
+
+/* A packet, and there is always news to tell. Returns who gets a report. */
+static uint32_t bed_send(struct bed *bed, enum response response, uint64_t now)
+{
+	struct load_report report;
+	uint32_t peer;
+
+	bed->server.metrics.in_flight++;
+	peer = server_report_due(&bed->server, &bed->world, &bed->contender, response, now);
+	if (peer != NOBODY)
+		server_report(&bed->server, &bed->contender, peer, now, &report);
+	return peer;
+}
+
+static void test_what_somebody_waits_for_is_the_last_to_bear_a_report(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_open(&bed, 1, 1);
+	bed_hear(&bed, SECOND);
+	assert_int_equal(bed_send(&bed, RESPONSE_ACK, SECOND), 0);
+	assert_int_equal(bed_send(&bed, RESPONSE_FIN, SECOND + MS - 1), NOBODY);
+	assert_int_equal(bed_send(&bed, RESPONSE_FIN, SECOND + 2 * MS), 0);
+	for (uint64_t ms = 3; ms < 22; ms++) {
+		assert_int_equal(bed_send(&bed, RESPONSE_DATA, SECOND + ms * MS), NOBODY);
+		assert_int_equal(bed_send(&bed, RESPONSE_SYN_ACK, SECOND + ms * MS), NOBODY);
+	}
+	assert_int_equal(bed_send(&bed, RESPONSE_DATA, SECOND + 22 * MS), 0);
+}
+
+static void test_a_silent_balancer_gets_no_report(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_open(&bed, 2, 1);
+	bed_hear(&bed, SECOND);
+	bed.peers[1].heard_ns += MS;
+	assert_int_equal(bed_send(&bed, RESPONSE_FIN, SECOND + 50 * MS), 0);
+	assert_int_equal(bed_send(&bed, RESPONSE_FIN, SECOND + 51 * MS), 1);
+	assert_int_equal(bed_send(&bed, RESPONSE_FIN, SECOND + 52 * MS), NOBODY);
+}
+
+/* Reports in a second of 10,000 packets, which all could bear one. */
+static void count_reports(uint32_t balancers, double max_share, uint32_t *counts)
+{
+	struct bed bed;
+
+	bed_open(&bed, balancers, max_share);
+	memset(counts, 0, PEERS_MAX * sizeof(*counts));
+	for (uint64_t now = SECOND; now < 2 * SECOND; now += 100 * US) {
+		uint32_t peer;
+
+		bed_hear(&bed, now);
+		peer = bed_send(&bed, RESPONSE_FIN, now);
+		if (peer != NOBODY)
+			counts[peer]++;
+	}
+}
+
+/* And some that were saved up before. */
+static void test_what_is_free_is_shared_by_all_balancers(void **state)
+{
+	uint32_t counts[PEERS_MAX];
+
+	(void)state;
+	count_reports(1, 1e-9, counts);
+	assert_in_range(counts[0], 250, 260);
+	count_reports(4, 1e-9, counts);
+	for (int i = 0; i < 4; i++)
+		assert_in_range(counts[i], 62, 72);
+}
+
+/* The share of the packets, or what is free, not both. */
+static void test_the_budget_is_not_added_to_what_is_free(void **state)
+{
+	uint32_t counts[PEERS_MAX];
+
+	(void)state;
+	count_reports(1, 1.0 / 64, counts);
+	assert_in_range(counts[0], 250, 270);
+	count_reports(1, 1.0 / 16, counts);
+	assert_in_range(counts[0], 625, 750);
+}
+
+/* --------------------------------------------------------------- simulations */
+
 /* Everything that can happen does. */
 static const struct world rough = {
 	.name = "rough",
@@ -111,6 +234,32 @@ static void test_no_request_is_lost_or_made(void **state)
 	world.load = 0.5;
 	assert_int_equal(simulate(&world, &contender, 1, &outcome), 0);
 	assert_int_equal(outcome.begun, outcome.answered + outcome.refused + outcome.left);
+}
+
+/* A connection is pending or in flight all the way, however long that is. */
+static void test_it_matters_when_a_connection_counts_as_seen(void **state)
+{
+	const struct contender all = {.name = "oracle", .knowledge = KNOWS_ALL};
+	const struct world world = {
+		.name = "far",
+		.servers = 8,
+		.balancers = 1,
+		.sizes = SIZES_UNEVEN,
+		.weights_known = true,
+		.clients = 14,
+		.round_trip_ns = 100 * MS,
+	};
+	struct contender contender = in_band;
+	struct outcome best, outcome, late;
+
+	(void)state;
+	contender.estimator = ESTIMATOR_NONE;
+	assert_int_equal(simulate(&world, &all, 1, &best), 0);
+	assert_int_equal(simulate(&world, &contender, 1, &outcome), 0);
+	assert_true(outcome.requests_per_second > 0.98 * best.requests_per_second);
+	contender.seen_at_syn = true;
+	assert_int_equal(simulate(&world, &contender, 1, &late), 0);
+	assert_true(late.requests_per_second < 0.98 * outcome.requests_per_second);
 }
 
 /* ------------------------------------------------------------------- theory */
@@ -204,8 +353,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_events_come_in_the_order_of_time),
 		cmocka_unit_test(test_lanes_keep_their_order),
+		cmocka_unit_test(test_what_somebody_waits_for_is_the_last_to_bear_a_report),
+		cmocka_unit_test(test_a_silent_balancer_gets_no_report),
+		cmocka_unit_test(test_what_is_free_is_shared_by_all_balancers),
+		cmocka_unit_test(test_the_budget_is_not_added_to_what_is_free),
 		cmocka_unit_test(test_the_same_seed_gives_the_same_figures),
 		cmocka_unit_test(test_no_request_is_lost_or_made),
+		cmocka_unit_test(test_it_matters_when_a_connection_counts_as_seen),
 		cmocka_unit_test(test_one_server_is_m_m_1),
 		cmocka_unit_test(test_random_makes_as_many_m_m_1),
 		cmocka_unit_test(test_choices_help_as_much_as_theory_says),
