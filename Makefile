@@ -304,12 +304,12 @@ TIDY = xargs -P $$(nproc) -n 3 sh -c 'out=$$($(CLANG_TIDY) --quiet "$$@" -- $(1)
 .PHONY: lint
 lint: ## clang-format, clang-tidy, shellcheck
 	@packaging/deps build lint
-	@$(MAKE) -s $(SKELETONS)
+	@$(MAKE) -s $(SKELETONS) $(BUILD)/bench/packet.skel.h
 	@$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
 	@shellcheck -x $(SHELL_FILES)
 	@printf '%s\n' $(BPF_FILES) | $(call TIDY,$(BPF_CFLAGS))
 	@printf '%s\n' $(filter-out $(BPF_FILES),$(filter %.c,$(C_FILES))) | \
-		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench)
+		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench -Itest -isystem $(BUILD)/bench)
 
 .PHONY: format
 format: ## put all C files into the house's format

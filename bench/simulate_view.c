@@ -67,6 +67,8 @@ static inline void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	uint32_t index = *(const uint32_t *)key;
 
+	if (!current)
+		return NULL;
 	if (map == &rings)
 		return current->ring;
 	if (map == &choice_states)
