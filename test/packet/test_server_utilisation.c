@@ -4,6 +4,7 @@
  * tasks watched, as is done where those are not to be found. Both must agree with each other and
  * with /proc/stat.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,9 @@
 #include "server/idle_books.h"
 #include "server_world.h"
 
-#define MEASURED_NS 600000000ULL
+#define MEASURED_NS 300000000ULL
+/* The median of so many: a machine that is taken away between two readings spoils one. */
+#define ROUNDS 5
 /* Of all CPUs' time: three points; watching has its own ideas of where an interrupt begins. */
 #define TOLERATED 0.03
 #define TOLERATED_TRACED 0.06
@@ -92,21 +95,16 @@ static void work(void)
 	}
 }
 
-static void both_ways_agree(void **state)
+/* Busy shares of one round, each of the time of all CPUs. */
+struct shares {
+	double books, books_off_stat, books_off_traced;
+};
+
+static struct shares measure_round(void)
 {
-	struct bpf_link *links[] = {
-		bpf_program__attach(server.skeleton->progs.server_switch),
-		bpf_program__attach(server.skeleton->progs.server_interrupt),
-		bpf_program__attach(server.skeleton->progs.server_resume),
-	};
-	struct reading before, after;
+	struct reading before = read_all(), after;
 	double all, books, traced, stat;
 
-	(void)state;
-	if (!idle_books_distance() || !busy_ns(idle_books_distance()))
-		skip();
-	usleep(50000); /* a switch on each CPU, from which on it is booked */
-	before = read_all();
 	work();
 	after = read_all();
 	all = (double)(after.time_ns - before.time_ns) * (double)sysconf(_SC_NPROCESSORS_ONLN);
@@ -115,9 +113,45 @@ static void both_ways_agree(void **state)
 	stat = (after.stat_busy - before.stat_busy) / (after.stat_all - before.stat_all);
 	print_message("busy by the kernel's books %.3f, traced %.3f, /proc/stat %.3f\n", books,
 		      traced, stat);
-	assert_true(books > 0.01 && books < 1.001);
-	assert_true(books - stat < TOLERATED && stat - books < TOLERATED);
-	assert_true(books - traced < TOLERATED_TRACED && traced - books < TOLERATED_TRACED);
+	return (struct shares){books, books - stat, books - traced};
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+	qsort(values, ROUNDS, sizeof(*values), compare_doubles);
+	return values[ROUNDS / 2];
+}
+
+static void both_ways_agree(void **state)
+{
+	struct bpf_link *links[] = {
+		bpf_program__attach(server.skeleton->progs.server_switch),
+		bpf_program__attach(server.skeleton->progs.server_interrupt),
+		bpf_program__attach(server.skeleton->progs.server_resume),
+	};
+	double books[ROUNDS], off_stat[ROUNDS], off_traced[ROUNDS];
+
+	(void)state;
+	if (!idle_books_distance() || !busy_ns(idle_books_distance()))
+		skip();
+	usleep(50000); /* a switch on each CPU, from which on it is booked */
+	for (int i = 0; i < ROUNDS; i++) {
+		struct shares shares = measure_round();
+
+		books[i] = shares.books;
+		off_stat[i] = shares.books_off_stat;
+		off_traced[i] = shares.books_off_traced;
+	}
+	assert_true(median(books) > 0.01 && median(books) < 1.001);
+	assert_true(fabs(median(off_stat)) < TOLERATED);
+	assert_true(fabs(median(off_traced)) < TOLERATED_TRACED);
 	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
 		bpf_link__destroy(links[i]);
 }
