@@ -17,6 +17,7 @@
 
 #define CONFIG_NAME_MAX 64
 #define CONFIG_INTERFACE_MAX 16 /* IFNAMSIZ */
+#define CONFIG_PATH_MAX 256
 
 enum config_role {
 	CONFIG_BALANCER,
@@ -31,6 +32,7 @@ enum poll_protocol {
 struct backend_config {
 	struct in_addr address;
 	uint32_t weight; /* 1..WEIGHT_MAX; default 1 */
+	uint32_t draining; /* as a truth value */
 	int line;
 };
 
@@ -71,6 +73,7 @@ struct config {
 	bool agent_listening; /* server; agent_listen: is there */
 	struct endpoint agent_listen;
 	bool keyed; /* report_key: is there */
+	char report_key_file[CONFIG_PATH_MAX];
 	uint8_t report_key[16];
 	uint32_t flow_table_entries; /* balancer; a power of two, default 1048576 */
 	uint64_t hash_seed; /* balancer; 0 = random */
@@ -101,6 +104,12 @@ int config_load(const char *path, enum config_role role, struct config **config,
 int config_read(const char *path, enum config_role role, struct config **config,
 		config_mistake *tell, void *context);
 void config_free(struct config *config);
+
+/* All of its own. NULL for want of memory. */
+struct config *config_copy(const struct config *config);
+
+/* As a file with every key; secrets only by their files' names. Reading it gives the same. */
+void config_write(const struct config *config, FILE *out);
 
 /* Which of the two a file is, by its keys (`balancers:` = a server's); -errno if neither. */
 int config_guess_role(const char *path, enum config_role *role, config_mistake *tell,

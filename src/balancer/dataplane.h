@@ -24,7 +24,7 @@ struct member {
 	uint32_t server; /* into the map `loads` */
 	uint32_t weight; /* in force, in 1/WEIGHT_ONE */
 	uint32_t configured; /* weight, by the file or by hand */
-	bool draining; /* by hand: takes no new connections */
+	bool draining; /* by the file or by hand: takes no new connections */
 	struct neighbour neighbour;
 };
 

@@ -61,7 +61,7 @@ const char *member_cause(const struct status *status, const struct balanced_serv
 	struct load load = status->dataplane->loads[member->server];
 
 	if (member->draining)
-		return "drains, by hand: new connections go to the others";
+		return "drains: new connections go to the others";
 	if (!member->neighbour.resolved)
 		return "does not answer ARP: new connections go to the others";
 	if (service->config->feedback == FEEDBACK_NONE)
@@ -89,7 +89,7 @@ static json_t *changed_json(const struct member *member)
 
 	if (member->configured != member->config->weight)
 		json_array_append_new(array, json_string("weight"));
-	if (member->draining)
+	if (member->draining != member->config->draining)
 		json_array_append_new(array, json_string("draining"));
 	return array;
 }

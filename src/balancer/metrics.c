@@ -32,7 +32,7 @@ struct measured {
 	  "1 if the backend's latest report is younger than stale_after.",                         \
 	  load_known(&m->load, now_ns(), m->service->stale_after_ns) != 0)                         \
 	X(draining, "backend_draining", "gauge",                                                   \
-	  "1 if the backend was drained by hand: it gets no new connections.",                     \
+	  "1 if the backend drains: it gets no new connections.",                     \
 	  m->member->draining)                                                                     \
 	X(weight, "backend_weight", "gauge", "Weight as configured, by the file or by hand.",      \
 	  m->member->configured)                                                                   \

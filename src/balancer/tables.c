@@ -132,6 +132,7 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 	backend->server = member->server;
 	backend->address = config->address.s_addr;
 	member->configured = config->weight;
+	member->draining = config->draining;
 	member_set_weight(dataplane, member, config->weight * WEIGHT_ONE);
 	return 0;
 }

@@ -70,6 +70,8 @@ const char *parse_key_file(const struct field *field, const char *text, void *va
 	/* A daemon's working directory may differ from the one of check-config. */
 	if (text[0] != '/')
 		return "is not an absolute path";
+	if (strlen(text) >= sizeof(config->report_key_file))
+		return "is too long";
 	/* Non-blocking: a pipe must not hold us up before it is refused. */
 	file = open(text, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file < 0)
@@ -80,6 +82,8 @@ const char *parse_key_file(const struct field *field, const char *text, void *va
 	length = read(file, digits, sizeof(digits));
 	wrong = length < 0 ? "cannot be read" : decode(digits, (size_t)length, config->report_key);
 	config->keyed = !wrong;
+	if (!wrong)
+		strcpy(config->report_key_file, text);
 	explicit_bzero(digits, sizeof(digits));
 out:
 	close(file);

@@ -169,6 +169,39 @@ void config_free(struct config *config)
 	free(config);
 }
 
+static bool copy_array(void *array, size_t count, size_t size)
+{
+	void **place = array;
+	const void *original = *place;
+
+	*place = calloc(count + 1, size);
+	if (*place && count)
+		memcpy(*place, original, count * size);
+	return *place;
+}
+
+struct config *config_copy(const struct config *config)
+{
+	struct config *copy = malloc(sizeof(*copy));
+	bool copied;
+
+	if (!copy)
+		return NULL;
+	*copy = *config;
+	copied = copy_array(&copy->interfaces, copy->interface_count, sizeof(*copy->interfaces));
+	copied &= copy_array(&copy->balancers, copy->balancer_count, sizeof(*copy->balancers));
+	copied &= copy_array(&copy->services, copy->service_count, sizeof(*copy->services));
+	if (!copy->services)
+		copy->service_count = 0;
+	for (size_t i = 0; i < copy->service_count; i++)
+		copied &= copy_array(&copy->services[i].backends, copy->services[i].backend_count,
+				     sizeof(*copy->services[i].backends));
+	if (copied)
+		return copy;
+	config_free(copy);
+	return NULL;
+}
+
 int config_guess_role(const char *path, enum config_role *role, config_mistake *tell, void *context)
 {
 	struct config_source source;

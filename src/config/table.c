@@ -95,6 +95,15 @@ static const struct field backend_fields[] = {
 		.parse = parse_choice,
 		.choices = forwards,
 	},
+	{
+		.key = "draining",
+		.roles = BALANCER,
+		.sentence = "Whether it gets no new connections, and keeps those it has.",
+		.fallback = "no",
+		.parse = parse_choice,
+		.choices = yes_or_no,
+		KEPT_IN(struct backend_config, draining),
+	},
 	{0},
 };
 _Static_assert(sizeof(backend_fields) / sizeof(backend_fields[0]) <= FIELDS_MAX,
@@ -377,6 +386,7 @@ static const struct field config_fields[] = {
 		.min = 64,
 		.max = 67108864,
 		KEPT_IN(struct config, flow_table_entries),
+		.fixed = "the connections are remembered in a table of that size",
 	},
 	{
 		.key = "meter_entries",
@@ -388,6 +398,7 @@ static const struct field config_fields[] = {
 		.min = 64,
 		.max = 67108864,
 		KEPT_IN(struct config, meter_entries),
+		.fixed = "the requests are metered in a table of that size",
 	},
 	{
 		.key = "hash_seed",
@@ -399,6 +410,7 @@ static const struct field config_fields[] = {
 		.parse = parse_seed,
 		.max = UINT64_MAX,
 		KEPT_IN(struct config, hash_seed),
+		.fixed = "the connections are found by hashes of that seed",
 	},
 	{
 		.key = "report",

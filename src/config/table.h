@@ -50,6 +50,8 @@ struct field {
 	uint64_t min; /* of a number or duration */
 	uint64_t max;
 	const struct choice *choices;
+	/* Why a daemon that runs cannot take another value, "what ..."; NULL: it can. */
+	const char *fixed;
 };
 
 struct mapping {
