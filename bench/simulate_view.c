@@ -67,7 +67,8 @@ static inline void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	uint32_t index = *(const uint32_t *)key;
 
-	if (!current)
+	/* Nobody is suspect in the simulation. */
+	if (!current || map == &healths)
 		return NULL;
 	if (map == &rings)
 		return current->ring;
@@ -267,7 +268,7 @@ uint32_t view_choose(struct view *view, uint64_t hash, uint64_t now, uint64_t *a
 
 	current = view;
 	current_ns = now;
-	index = view->backends[select_backend(&view->service, hash, 1, NULL)].server;
+	index = view->backends[select_backend(&view->service, hash, 1, BACKEND_NONE, NULL)].server;
 	load = &view->loads[index];
 	*age_ns = load_known(load, now, view->service.stale_after_ns) ? now - load->received_ns :
 									UINT64_MAX;

@@ -18,6 +18,7 @@
 #include "checksum.h"
 #include "flow.h"
 #include "hash.h"
+#include "health.h"
 #include "maps.h"
 #include "packet.h"
 #include "report.h"
@@ -113,10 +114,81 @@ static __always_inline void count_sent(const struct backend *backend)
 		__sync_fetch_and_add(&load->connections_sent, 1);
 }
 
+/* A flow has gone on, and so its backend has answered. */
+static __always_inline void note_answer(__u32 index, struct backend *backend, __u64 hash)
+{
+	struct health *health = bpf_map_lookup_elem(&healths, &index);
+
+	if (!health)
+		return;
+	health_answered(health, hash, bpf_ktime_get_ns());
+	if (backend->suspect)
+		backend->suspect = 0;
+}
+
+/* A connection is sent there. Returns whether that is one too many, so that it had better go elsewhere. */
+static __always_inline int note_connection(__u32 index, struct backend *backend, __u64 hash)
+{
+	struct health *health = bpf_map_lookup_elem(&healths, &index);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!health)
+		return 0;
+	if (backend->suspect) {
+		health_try(health, now);
+		health_sent(health, hash, now);
+		return 0;
+	}
+	if (health_is_silent(health, now)) {
+		health_suspect(health, now);
+		backend->suspect = 1;
+		return 1;
+	}
+	health_sent(health, hash, now);
+	return 0;
+}
+
+/* A SYN comes again. Returns whether its backend is given up for it. */
+static __always_inline int note_repeated(__u32 index, struct backend *backend, __u64 hash)
+{
+	struct health *health = bpf_map_lookup_elem(&healths, &index);
+
+	if (!health)
+		return 0;
+	health_repeated(health, hash);
+	if (!backend->suspect && !backend->down &&
+	    health_silence_ns(health, bpf_ktime_get_ns()) < HEALTH_REPEATED_NS)
+		return 0;
+	health->moved++;
+	return 1;
+}
+
+/* A backend for a flow that has none, or is to leave the avoided one. */
+static __always_inline __u32 choose(struct context *context, const struct service *service,
+				    __u64 hash, int opens, __u32 avoided, struct backend **backend)
+{
+	struct decision *decision = traced(context->settings) ? trace_decision() : 0;
+	__u32 index, try;
+
+	for (try = 0; try < 2; try++) {
+		index = select_backend(service, hash, opens, avoided, decision);
+		*backend = bpf_map_lookup_elem(&backends, &index);
+		if (index == BACKEND_NONE || !*backend)
+			return BACKEND_NONE;
+		if (!opens || !note_connection(index, *backend, hash))
+			break;
+		avoided = index;
+		if (decision)
+			decision->looked_at = 0;
+	}
+	return index;
+}
+
 /* The backend of the packet's flow: remembered or chosen. *is_new: the flow begins here. */
 static __always_inline __u32 flow_to_backend(struct context *context, const struct service *service,
 					     struct backend **backend, int *is_new)
 {
+	__u32 avoided = BACKEND_NONE;
 	const struct packet *packet = &context->packet;
 	const struct tcphdr *tcp = packet->tcp;
 	__u64 hash = hash_flow(context->settings->hash_seed, packet->ip->saddr, packet->ip->daddr,
@@ -131,15 +203,20 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 		*backend = bpf_map_lookup_elem(&backends, &index);
 		/* Gone, or another flow with our fingerprint: as if unknown. */
 		if (*backend && (*backend)->service == service->id) {
-			flow_touch(&flow, tcp);
-			return index;
+			if (flow_state(flow.value) != FLOW_OPENING)
+				goto known;
+			if (!opens) {
+				note_answer(index, *backend, hash);
+				goto known;
+			}
+			if (!note_repeated(index, *backend, hash))
+				goto known;
+			avoided = index;
 		}
 	}
 
-	index = select_backend(service, hash, opens,
-			       traced(context->settings) ? trace_decision() : 0);
-	*backend = bpf_map_lookup_elem(&backends, &index);
-	if (index == BACKEND_NONE || !*backend)
+	index = choose(context, service, hash, opens, avoided, backend);
+	if (index == BACKEND_NONE)
 		return BACKEND_NONE;
 	if (!tcp->rst)
 		flow_insert(&flow, index, flow_next_state(FLOW_FREE, tcp));
@@ -147,6 +224,10 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 		count_sent(*backend);
 		*is_new = 1;
 	}
+	return index;
+
+known:
+	flow_touch(&flow, tcp);
 	return index;
 }
 

@@ -80,7 +80,10 @@ struct choosing {
 	__u32 hot; /* prequal: so many requests are many, fixed point with HOT_BITS */
 };
 
-#define KEY_DRAINING (~0ULL) /* asks for no new connections: anything else is better */
+/* From the worst up: anything else is better. */
+#define KEY_AVOIDED (~0ULL) /* has left this very flow without an answer */
+#define KEY_SUSPECT (KEY_AVOIDED - 1) /* down, or does not answer: health.h */
+#define KEY_DRAINING (KEY_SUSPECT - 1) /* asks for no new connections */
 #define KEY_UNKNOWN (KEY_DRAINING - 1) /* no fresh report */
 
 /* More pending connections are as bad as these: keeps products of loads within 64 bits. */

@@ -59,6 +59,14 @@ struct {
 } backends SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BACKENDS_MAX);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32); /* a backend's index */
+	__type(value, struct health);
+} healths SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SERVERS_MAX);
 	__type(key, __be32); /* server id */

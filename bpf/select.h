@@ -10,6 +10,7 @@
 
 #include "choose.h"
 #include "hash.h"
+#include "health.h"
 #include "maps.h"
 
 /* A backend's place in the array of its service's ring, behind which the others follow. */
@@ -20,9 +21,20 @@ static __always_inline __u32 ring_read(void *ring, __u32 slot)
 	return backend ? (__u32)*backend : BACKEND_NONE;
 }
 
+/* Whether new connections had better go elsewhere: it is down, or suspect and not on trial. */
+static __always_inline int is_shunned(const struct backend *backend, __u32 index)
+{
+	struct health *health;
+
+	if (backend->down || !backend->suspect)
+		return backend->down;
+	health = bpf_map_lookup_elem(&healths, &index);
+	return !health || !health_trial_due(health, bpf_ktime_get_ns());
+}
+
 /*
  * What a backend is worth to the service's policy: the lowest wins. KEY_UNKNOWN without a report,
- * KEY_DRAINING if that says so.
+ * KEY_DRAINING if that says so, KEY_SUSPECT if it is to be shunned.
  */
 __noinline __u64 backend_key(const struct service *service, __u32 index,
 			     const struct choosing *choosing, __u64 now)
@@ -38,6 +50,8 @@ __noinline __u64 backend_key(const struct service *service, __u32 index,
 	backend = bpf_map_lookup_elem(&backends, &index);
 	if (!backend)
 		return KEY_UNKNOWN;
+	if (is_shunned(backend, index))
+		return KEY_SUSPECT;
 	server = backend->server;
 	load = bpf_map_lookup_elem(&loads, &server);
 	if (!load || !load_known(load, now, service->stale_after_ns))
@@ -63,6 +77,7 @@ struct selection {
 	__u32 backend;
 	__u32 id;
 	__u32 first; /* where to begin, so that equals take turns */
+	__u32 avoided; /* a backend that has left this flow without an answer; BACKEND_NONE: none */
 	struct decision *decision; /* NULL: nobody asks */
 };
 
@@ -87,12 +102,19 @@ __noinline int decision_note(struct decision *decision, __u32 index, __u64 key)
 	return 0;
 }
 
+static __always_inline __u64 selection_key(const struct selection *selection, __u32 index)
+{
+	if (index == selection->avoided)
+		return KEY_AVOIDED;
+	return backend_key(selection->service, index, &selection->choosing, selection->now);
+}
+
 static __always_inline void consider(struct selection *selection, __u32 index, __u32 number)
 {
 	__u64 key;
 
 	selection->choosing.random = hash_mix(selection->choosing.random + number);
-	key = backend_key(selection->service, index, &selection->choosing, selection->now);
+	key = selection_key(selection, index);
 	if (selection->decision)
 		decision_note(selection->decision, index, key);
 	if (key < selection->lowest) {
@@ -117,6 +139,47 @@ static long consider_member(__u32 number, struct selection *selection)
 	return 0;
 }
 
+/* For bpf_loop(): ends at one that need not be shunned. */
+static long consider_good(__u32 number, struct selection *selection)
+{
+	const struct service *service = selection->service;
+	__u32 id = selection->id, place, index;
+	void *ring = bpf_map_lookup_elem(&rings, &id);
+	struct backend *backend;
+
+	if (!ring || !service)
+		return 1;
+	place = selection->first + number;
+	if (place >= service->member_count)
+		place -= service->member_count;
+	index = ring_read(ring, service->ring_size + place);
+	backend = bpf_map_lookup_elem(&backends, &index);
+	if (index == selection->avoided || !backend || is_shunned(backend, index))
+		return 0;
+	selection->backend = index;
+	return 1;
+}
+
+/*
+ * When all that a policy has looked at are to be shunned: any that need not be. BACKEND_NONE if all of
+ * the service's are alike; then it is as if none were.
+ */
+__noinline __u32 any_good(const struct service *service, __u64 hash, __u32 avoided)
+{
+	struct selection selection = {
+		.service = service,
+		.backend = BACKEND_NONE,
+		.avoided = avoided,
+	};
+
+	if (!service)
+		return BACKEND_NONE;
+	selection.id = service->id;
+	selection.first = (__u32)((hash >> 32) * service->member_count >> 32);
+	bpf_loop(service->member_count, consider_good, &selection, 0);
+	return selection.backend;
+}
+
 static __always_inline __u32 next_of_schedule(void *ring, const struct service *service)
 {
 	__u32 id = service->id, next;
@@ -131,10 +194,11 @@ static __always_inline __u32 next_of_schedule(void *ring, const struct service *
 /*
  * By load. A backend of which nothing is known keeps its share by weight: it is taken where it is the
  * flow's first candidate, and only there. So it is neither starved, without traffic it could never report,
- * nor flooded. Or where those that are known drain.
+ * nor flooded. Or where those that are known drain, or are to be shunned.
  */
 static __always_inline __u32 least_of(void *ring, const struct service *service, __u64 hash,
-				      enum candidates from, struct decision *decision)
+				      enum candidates from, __u32 avoided,
+				      struct decision *decision)
 {
 	__u32 id = service->id, i;
 	struct choice_state *state = bpf_map_lookup_elem(&choice_states, &id);
@@ -142,6 +206,7 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 		.service = service,
 		.now = bpf_ktime_get_ns(),
 		.id = id,
+		.avoided = avoided,
 		.decision = decision,
 	};
 
@@ -149,21 +214,27 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 	selection.choosing.random = hash ^ selection.now;
 	selection.choosing.hot = state ? state->hot : 0;
 	selection.backend = ring_read(ring, choose_slot(hash, 0, service->ring_size));
-	selection.lowest =
-		backend_key(service, selection.backend, &selection.choosing, selection.now);
+	selection.lowest = selection_key(&selection, selection.backend);
 	if (decision && (from != CANDIDATES_ALL || selection.lowest == KEY_UNKNOWN))
 		decision_note(decision, selection.backend, selection.lowest);
 	if (selection.lowest == KEY_UNKNOWN)
 		return selection.backend;
 	if (from == CANDIDATES_ALL) {
-		selection.lowest = KEY_DRAINING; /* its turn comes with the others */
+		selection.lowest = KEY_AVOIDED; /* its turn comes with the others */
 		selection.first = (__u32)((hash >> 32) * service->member_count >> 32);
 		bpf_loop(service->member_count, consider_member, &selection, 0);
 		return selection.backend;
 	}
 	for (i = 1; i < CHOICES_MAX && i < service->choices; i++)
 		consider(&selection, ring_read(ring, choose_slot(hash, i, service->ring_size)), i);
-	return selection.backend;
+	if (selection.lowest < KEY_SUSPECT)
+		return selection.backend;
+	i = any_good(service, hash, avoided);
+	if (i == BACKEND_NONE)
+		return selection.backend;
+	if (decision)
+		decision_note(decision, i, selection_key(&selection, i));
+	return i;
 }
 
 /* For the policies that do not go by load: whether the one they would take asks to be spared. */
@@ -174,9 +245,9 @@ static __always_inline int is_draining(const struct service *service, __u32 inde
 	return backend_key(service, index, &choosing, bpf_ktime_get_ns()) == KEY_DRAINING;
 }
 
-/* What a policy that looks at one takes. */
-static __always_inline __u32 take_one(void *ring, const struct service *service, __u64 *hash,
-				      enum candidates from)
+/* What a policy that looks at one takes, at its number-th try. */
+static __always_inline __u32 take_one(void *ring, const struct service *service, __u64 hash,
+				      enum candidates from, __u32 number)
 {
 	__u32 next;
 
@@ -187,16 +258,35 @@ static __always_inline __u32 take_one(void *ring, const struct service *service,
 			return next;
 	}
 	if (from == CANDIDATES_RANDOM)
-		*hash ^= (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
-	return ring_read(ring, choose_slot(*hash, 0, service->ring_size));
+		hash ^= (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	return ring_read(ring, choose_slot(hash, number, service->ring_size));
+}
+
+/* Likewise, and goes on while what it takes is to be shunned. */
+static __always_inline __u32 take_good(void *ring, const struct service *service, __u64 hash,
+				       enum candidates from, __u32 avoided)
+{
+	__u32 taken = BACKEND_NONE, one, i;
+	struct backend *backend;
+
+	for (i = 0; i < CHOICES_MAX; i++) {
+		one = take_one(ring, service, hash, from, i);
+		backend = bpf_map_lookup_elem(&backends, &one);
+		if (backend && one != avoided && !is_shunned(backend, one))
+			return one;
+		if (taken == BACKEND_NONE || taken == avoided)
+			taken = one;
+	}
+	one = any_good(service, hash, avoided);
+	return one == BACKEND_NONE ? taken : one;
 }
 
 /*
- * The backend of a flow that has none; BACKEND_NONE if there is none to take it. *decision, which must
- * be empty, says afterwards how that came about.
+ * The backend of a flow that has none; BACKEND_NONE if there is none to take it. avoided: one that has not
+ * answered this flow, or BACKEND_NONE. *decision, which must be empty, says afterwards how that came about.
  */
 __noinline __u32 select_backend(const struct service *service, __u64 hash, int is_new,
-				struct decision *decision)
+				__u32 avoided, struct decision *decision)
 {
 	__u32 id = service ? service->id : 0;
 	void *ring = bpf_map_lookup_elem(&rings, &id);
@@ -208,21 +298,24 @@ __noinline __u32 select_backend(const struct service *service, __u64 hash, int i
 		decision->made = 1;
 	if (!service || !ring || !service->ring_size)
 		return BACKEND_NONE;
-	from = candidates_of(service->policy);
 	/*
 	 * In the middle of a connection that we do not know, load is no guide: the first candidate is what
-	 * any balancer would take. So it is where no feedback is wanted.
+	 * any balancer would take.
 	 */
-	judged = is_new && service->feedback != FEEDBACK_NONE;
-	if (!is_new || (!judged && (from == CANDIDATES_RING || from == CANDIDATES_ALL)))
+	if (!is_new)
+		return take_one(ring, service, hash, CANDIDATES_HASH, 0);
+	from = candidates_of(service->policy);
+	judged = service->feedback != FEEDBACK_NONE;
+	/* So it is where no feedback is wanted. */
+	if (!judged && (from == CANDIDATES_RING || from == CANDIDATES_ALL))
 		from = CANDIDATES_HASH;
 	if (from != CANDIDATES_RING && from != CANDIDATES_ALL) {
-		one = take_one(ring, service, &hash, from);
+		one = take_good(ring, service, hash, from, avoided);
 		if (!judged || !is_draining(service, one))
 			return one;
 		from = CANDIDATES_RING;
 	}
-	return least_of(ring, service, hash, from, decision);
+	return least_of(ring, service, hash, from, avoided, decision);
 }
 
 #endif

@@ -156,7 +156,26 @@ struct backend {
 	__u8 mac[6]; /* its own, or its next hop's */
 	__u8 source_mac[6]; /* the interface's */
 	__be32 address;
-	__u8 pad[32];
+	__u8 suspect; /* by what the data path sees itself: health.h */
+	__u8 down; /* by the daemon */
+	__u8 pad[30];
+} __attribute__((aligned(64)));
+
+/*
+ * What speaks for and against a backend: connections that were sent there, and clients that went on
+ * with theirs. Times are of CLOCK_MONOTONIC. health.h says what it comes to.
+ */
+struct health {
+	__u64 unanswered_ns; /* when the first SYN after the last answer was sent; 0 = none was */
+	__u64 answered_ns; /* the last answer; 0 = never */
+	__u64 suspect_ns; /* since when it is suspect; 0 = it is not */
+	__u64 trial_ns; /* who is suspect is sent no connection before this */
+	__u64 timed_flow; /* whose handshake is being timed; 0 = none */
+	__u64 timed_ns;
+	__u32 unanswered; /* SYNs after the last answer */
+	__u32 handshake_us; /* what a handshake takes; 0 = not known */
+	__u32 trials;
+	__u32 moved; /* repeated SYNs that went to another backend instead, ever */
 } __attribute__((aligned(64)));
 
 #define COST_BITS 20

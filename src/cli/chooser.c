@@ -90,6 +90,8 @@ static void *lookup(void *map, const void *key)
 			       index);
 	if (map == &loads)
 		return element(kernel->loads, kernel->load_count, sizeof(struct load), index);
+	if (map == &healths)
+		return element(kernel->healths, kernel->health_count, sizeof(struct health), index);
 	if (map == &flows)
 		return element(kernel->flows, kernel->flow_buckets, sizeof(struct bucket), index);
 	return map == &choice_states ? &asked.state : NULL;
@@ -168,8 +170,8 @@ int chooser_ask(const struct kernel *kernel, const struct known_service *service
 	if (!err) {
 		find(service, hash, place);
 		if (!place->known || place->closing)
-			place->backend =
-				select_backend(&service->service, hash, 1, &place->decision);
+			place->backend = select_backend(&service->service, hash, 1, BACKEND_NONE,
+							&place->decision);
 	}
 	if (asked.ring)
 		munmap(asked.ring, asked.ring_length * sizeof(*asked.ring));

@@ -67,8 +67,12 @@ static double key_number(const struct service *service, uint64_t key)
 
 static void print_key(FILE *out, const struct service *service, uint64_t key)
 {
-	if (key == KEY_UNKNOWN || key == KEY_DRAINING)
-		fputs(key == KEY_UNKNOWN ? "unknown" : "draining", out);
+	if (key >= KEY_UNKNOWN)
+		fputs(key == KEY_UNKNOWN  ? "unknown" :
+		      key == KEY_DRAINING ? "draining" :
+		      key == KEY_SUSPECT  ? "suspect or down" :
+					    "did not answer",
+		      out);
 	else if (service->policy == POLICY_PREQUAL && key & KEY_HOT)
 		fprintf(out, "hot, %.2f", key_number(service, key));
 	else if (service->policy == POLICY_PREQUAL ||

@@ -104,6 +104,8 @@ static int open_views(struct kernel *kernel, bool json)
 		 PROT_READ | PROT_WRITE},
 		{"backends", (void **)&kernel->backends, &kernel->backend_count,
 		 sizeof(struct backend), PROT_READ},
+		{"healths", (void **)&kernel->healths, &kernel->health_count, sizeof(struct health),
+		 PROT_READ},
 		{"loads", (void **)&kernel->loads, &kernel->load_count, sizeof(struct load),
 		 PROT_READ},
 		{"flows", (void **)&kernel->flows, &kernel->flow_buckets, sizeof(struct bucket),
@@ -204,6 +206,8 @@ void kernel_close(struct kernel *kernel)
 		munmap(kernel->settings, sizeof(*kernel->settings));
 	if (kernel->backends)
 		munmap((void *)kernel->backends, kernel->backend_count * sizeof(struct backend));
+	if (kernel->healths)
+		munmap((void *)kernel->healths, kernel->health_count * sizeof(struct health));
 	if (kernel->loads)
 		munmap((void *)kernel->loads, kernel->load_count * sizeof(struct load));
 	if (kernel->flows)

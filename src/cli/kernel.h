@@ -28,6 +28,8 @@ struct kernel {
 	struct settings *settings; /* the daemon's, too: write nothing but `tracing` */
 	const struct backend *backends;
 	size_t backend_count;
+	const struct health *healths;
+	size_t health_count;
 	const struct load *loads;
 	size_t load_count;
 	const struct bucket *flows;

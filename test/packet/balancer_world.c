@@ -216,10 +216,10 @@ static void load_put(const struct before *before, uint32_t number)
 void world_reset(const struct before *before)
 {
 	const struct balancer_bpf *skeleton = world.skeleton;
-	struct bpf_map *const maps[] = {skeleton->maps.services,      skeleton->maps.servers,
-					skeleton->maps.backends,      skeleton->maps.loads,
-					skeleton->maps.flows,	      skeleton->maps.verdicts,
-					skeleton->maps.backend_stats, skeleton->maps.choice_states};
+	struct bpf_map *const maps[] = {
+		skeleton->maps.services,      skeleton->maps.servers,	    skeleton->maps.backends,
+		skeleton->maps.loads,	      skeleton->maps.flows,	    skeleton->maps.verdicts,
+		skeleton->maps.backend_stats, skeleton->maps.choice_states, skeleton->maps.healths};
 	uint32_t i;
 
 	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++)
@@ -300,6 +300,7 @@ static int program_load(void)
 	bpf_map__set_max_entries(skeleton->maps.backends, 16);
 	bpf_map__set_max_entries(skeleton->maps.backend_stats, 16);
 	bpf_map__set_max_entries(skeleton->maps.loads, 16);
+	bpf_map__set_max_entries(skeleton->maps.healths, 16);
 	bpf_map__set_max_entries(skeleton->maps.choice_states, 16);
 	world.skeleton = skeleton;
 	if (balancer_bpf__load(skeleton))

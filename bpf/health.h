@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Whether a backend answers, told from the clients' packets alone: answers do not pass here, but a
+ * client goes on with its connection only when it has had one. A backend is suspect when connections have
+ * been sent to it for a while and not one of them has gone on. It gets none then, but for one
+ * now and then, on trial; the first that goes on ends the suspicion.
+ *
+ * Pure functions of the evidence (struct health) and of the time, for the data path and user space.
+ * CPUs write at once and without locks: a count that is lost does no harm.
+ */
+#ifndef PLIMSOLL_HEALTH_H
+#define PLIMSOLL_HEALTH_H
+
+#include "shared.h"
+
+#define HEALTH_INLINE static inline __attribute__((always_inline, unused))
+
+/* So long after the first unanswered SYN, and what two handshakes take... */
+#define HEALTH_SILENCE_NS 100000000ULL
+/* ...and so many SYNs: fewer may have been lost on the way. */
+#define HEALTH_UNANSWERED_MIN 3
+/* As long as no handshake has been timed: what clients wait before they repeat a SYN. */
+#define HEALTH_HANDSHAKE_UNKNOWN_US 1000000
+/* A SYN that is repeated has been waited for: it counts as so many. */
+#define HEALTH_REPEATED 2
+/* A repeated SYN goes elsewhere if nothing at all has been answered for this long. */
+#define HEALTH_REPEATED_NS 900000000ULL
+/* A handshake that takes longer is not timed any more. */
+#define HEALTH_TIMED_MAX_NS 3000000000ULL
+
+/* Trials are so far apart: twice as far each time. Each may cost a client a second. */
+#define HEALTH_TRIAL_NS 250000000ULL
+#define HEALTH_TRIAL_DOUBLINGS 6
+
+HEALTH_INLINE __u64 health_patience_ns(const struct health *health)
+{
+	__u64 handshake_us =
+		health->handshake_us ? health->handshake_us : HEALTH_HANDSHAKE_UNKNOWN_US;
+
+	return HEALTH_SILENCE_NS + 2 * handshake_us * 1000;
+}
+
+/* For how long connections have been sent without an answer. */
+HEALTH_INLINE __u64 health_silence_ns(const struct health *health, __u64 now)
+{
+	__u64 since = *(volatile const __u64 *)&health->unanswered_ns;
+
+	return since && (__s64)(now - since) > 0 ? now - since : 0;
+}
+
+HEALTH_INLINE int health_is_silent(const struct health *health, __u64 now)
+{
+	return health->unanswered >= HEALTH_UNANSWERED_MIN &&
+	       health_silence_ns(health, now) > health_patience_ns(health);
+}
+
+HEALTH_INLINE void health_suspect(struct health *health, __u64 now)
+{
+	health->suspect_ns = now;
+	health->trials = 0;
+	health->trial_ns = now + HEALTH_TRIAL_NS;
+}
+
+/* For one that is suspect. */
+HEALTH_INLINE int health_trial_due(const struct health *health, __u64 now)
+{
+	return (__s64)(now - health->trial_ns) >= 0;
+}
+
+HEALTH_INLINE void health_try(struct health *health, __u64 now)
+{
+	if (!health_trial_due(health, now))
+		return;
+	health->trial_ns = now + (HEALTH_TRIAL_NS << health->trials);
+	if (health->trials < HEALTH_TRIAL_DOUBLINGS)
+		health->trials++;
+}
+
+/* A connection is sent there. One at a time is timed. */
+HEALTH_INLINE void health_sent(struct health *health, __u64 flow, __u64 now)
+{
+	if (!health->unanswered_ns)
+		health->unanswered_ns = now;
+	health->unanswered++;
+	if (health->timed_flow && now - health->timed_ns < HEALTH_TIMED_MAX_NS)
+		return;
+	health->timed_flow = flow | 1;
+	health->timed_ns = now;
+}
+
+/* Its SYN comes again. What a handshake takes cannot be told from that one any more. */
+HEALTH_INLINE void health_repeated(struct health *health, __u64 flow)
+{
+	if (health->unanswered_ns)
+		health->unanswered += HEALTH_REPEATED;
+	if (health->timed_flow == (flow | 1))
+		health->timed_flow = 0;
+}
+
+/* Up at once and half of the way, down slowly: what is wanted is rather too much than too little. */
+HEALTH_INLINE void health_time(struct health *health, __u64 took_ns)
+{
+	__u32 took_us = took_ns < 1000 ? 1 : (__u32)(took_ns / 1000);
+	__u32 known_us = health->handshake_us;
+
+	if (!known_us)
+		health->handshake_us = took_us;
+	else if (took_us > known_us)
+		health->handshake_us = known_us + (took_us - known_us) / 2;
+	else
+		health->handshake_us = known_us - (known_us - took_us) / 8;
+}
+
+/* A client goes on with its connection: it has had an answer. */
+HEALTH_INLINE void health_answered(struct health *health, __u64 flow, __u64 now)
+{
+	if (health->timed_flow == (flow | 1)) {
+		health_time(health, now - health->timed_ns);
+		health->timed_flow = 0;
+	}
+	health->unanswered = 0;
+	health->unanswered_ns = 0;
+	health->answered_ns = now;
+	health->suspect_ns = 0;
+}
+
+#endif
