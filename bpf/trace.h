@@ -73,12 +73,16 @@ static __always_inline __u16 trace_copy(struct xdp_md *xdp, struct trace *trace,
 
 	if (length > snap)
 		length = snap;
-	/* The verifier wants to see the very register compared that the helper gets. */
+	/*
+	 * The verifier wants to see the very register compared that the helper gets, and Linux 6.1 learns
+	 * nothing from a comparison with 0: so 0 becomes too much.
+	 */
+	length--;
 	asm volatile("" : "+r"(length));
-	if (!length || length > TRACE_SNAP_MAX || at > TRACE_SNAP_MAX ||
-	    bpf_xdp_load_bytes(xdp, 0, trace->packet + at, length))
+	if (length >= TRACE_SNAP_MAX || at > TRACE_SNAP_MAX ||
+	    bpf_xdp_load_bytes(xdp, 0, trace->packet + at, length + 1))
 		return 0;
-	return length;
+	return length + 1;
 }
 
 static __always_inline struct trace *trace_here(void)
