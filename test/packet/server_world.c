@@ -84,9 +84,10 @@ static void metrics_put(const struct server_before *before)
 	server.metrics->in_flight = before->in_flight;
 	server.metrics->utilisation = 0x8001;
 	server.metrics->utilisation_ns = now_ns() + 10 * SECOND; /* is left alone */
+	/* Just below two requests, so that it counts as one for its whole half-life. */
 	if (before->penalty)
 		server.metrics->penalty =
-			now_ns() >> PENALTY_TIME_SHIFT << 32 | 1000 << PENALTY_ONE_SHIFT;
+			now_ns() >> PENALTY_TIME_SHIFT << 32 | ((2 << PENALTY_ONE_SHIFT) - 1);
 }
 
 void server_reset(const struct server_before *before)

@@ -129,6 +129,12 @@ static double median(double *values)
 	return values[ROUNDS / 2];
 }
 
+/* Where the machine is emulated (test/kernels) its clocks are less at one. */
+static double tolerated(double part)
+{
+	return getenv("EMULATED") ? 4 * part : part;
+}
+
 static void both_ways_agree(void **state)
 {
 	struct bpf_link *links[] = {
@@ -150,8 +156,8 @@ static void both_ways_agree(void **state)
 		off_traced[i] = shares.books_off_traced;
 	}
 	assert_true(median(books) > 0.01 && median(books) < 1.001);
-	assert_true(fabs(median(off_stat)) < TOLERATED);
-	assert_true(fabs(median(off_traced)) < TOLERATED_TRACED);
+	assert_true(fabs(median(off_stat)) < tolerated(TOLERATED));
+	assert_true(fabs(median(off_traced)) < tolerated(TOLERATED_TRACED));
 	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
 		bpf_link__destroy(links[i]);
 }
