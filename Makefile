@@ -271,6 +271,13 @@ test-verifier: ## load the BPF programs of every clang that is installed
 	@packaging/deps build test
 	@test/run verifier
 
+.PHONY: test-kernels
+test-kernels: ## packets, verifier and a story on Debian's 6.1 and 6.12, in virtual machines
+	@packaging/deps build test kernels
+	@$(MAKE) --no-print-directory all tests
+	@test/verifier --compile $(BUILD)/kernels/objects
+	@FILE_SECONDS=600 test/run kernels
+
 .PHONY: fuzz
 fuzz: ## let libFuzzer look for inputs that break, FUZZ_SECONDS for each target
 	@packaging/deps build fuzz

@@ -4,6 +4,7 @@
 
 LAB_LISTEN=127.0.0.1:9570
 LAB_AGENT_PORT=9571
+LAB_READY_SECONDS=${LAB_READY_SECONDS:-10} # a daemon may take so long to start
 PLIMSOLL_RUN=/run/plimsoll # where the daemons keep their files
 
 # lab_config [KEY=VALUE...]: balancer.yaml and server.yaml for every machine.
@@ -175,7 +176,7 @@ launch() {
 await_ready() {
 	local log=$STATE/$1/plimsoll.log
 
-	wait_until 10 ready_or_dead "$1"
+	wait_until "$LAB_READY_SECONDS" ready_or_dead "$1"
 	grep -qsw ready "$log" && return
 	cat "$log" >&2
 	die "Plimsoll on $1 did not become ready; above is what it said"

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kernel_needs.h"
 #include "log.h"
 
 /* Where our filters stand in tc's list: any number does, but it must always be the same. */
@@ -57,10 +58,14 @@ int pin_maps(struct bpf_object *object, const struct runtime *runtime)
 
 void tell_load_failure(const struct runtime *runtime, int err)
 {
+	char lack[256];
+
 	if (err == -EPERM)
 		log_error(
 			"the kernel does not let us load BPF programs: run as root, or with CAP_BPF, "
 			"CAP_NET_ADMIN and CAP_PERFMON");
+	else if (this_kernel_lacks(lack, sizeof(lack)))
+		log_error("cannot load the BPF programs: %s", lack);
 	else if (err == -EINVAL)
 		log_error(
 			"cannot load the BPF programs: %s. If a predecessor with another layout left its "
