@@ -139,8 +139,8 @@ $(BUILD)/test/fuzz/%: test/fuzz/%.c $(TESTABLE)
 	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) $(FUZZ_MAIN) -MD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(TESTABLE) $(LIBRARY_LIBS)
 
-# The servers and the clients of the lab's measurements.
-LAB_PROGRAMS := $(BUILD)/lab/worker $(BUILD)/lab/load
+# The servers and the clients of the lab's measurements, and of its stories of nothing lost.
+LAB_PROGRAMS := $(BUILD)/lab/worker $(BUILD)/lab/load $(BUILD)/lab/stream
 LAB_HEADERS := $(wildcard lab/*.h) bpf/shared.h bpf/choose.h wire/load_report.h
 
 $(BUILD)/lab/worker: $(wildcard lab/worker*.c) $(LAB_HEADERS) $(BUILD)/flags
@@ -148,6 +148,10 @@ $(BUILD)/lab/worker: $(wildcard lab/worker*.c) $(LAB_HEADERS) $(BUILD)/flags
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab $(LDFLAGS) -o $@ $(filter %.c,$^) -lbpf -lm
 
 $(BUILD)/lab/load: $(wildcard lab/load*.c) $(LAB_HEADERS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab $(LDFLAGS) -o $@ $(filter %.c,$^) -lm
+
+$(BUILD)/lab/stream: $(wildcard lab/stream*.c) $(LAB_HEADERS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab $(LDFLAGS) -o $@ $(filter %.c,$^) -lm
 
@@ -258,6 +262,14 @@ screenshots: ## pictures of the status page, of the lab under load, into doc/ima
 
 .PHONY: tests
 tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS) $(BUILD)/test/verify $(LAB_PROGRAMS)
+
+.PHONY: test-steady
+test-steady: ## that nothing is lost: 2,000 connections through kills, restarts and changes
+	@packaging/deps build test
+	@$(MAKE) --no-print-directory all tests
+	@rm -rf $(BUILD)/steady
+	@test/run steady; status=$$?; \
+		cat $(BUILD)/steady/*.json 2>/dev/null | jq -s add >$(BUILD)/steady.json; exit $$status
 
 .PHONY: test-asan
 test-asan: ## the unit and packet tests and fuzz seeds with the sanitizers

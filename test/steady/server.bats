@@ -1,0 +1,53 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What happens to a server's agent, and breaks no connection. That a balancer that dies costs the
+# others' connections nothing: test/net/report.bats.
+
+load ../net/helpers
+load ../net/streams
+
+setup_file() {
+	open_lab clients=1 servers=4
+	[ -n "${LAB:-}" ] || return 0
+	lab config key=yes
+	streams_serve
+}
+
+setup() {
+	[ "$(id -u)" -eq 0 ] || skip 'network namespaces are root'\''s to make'
+	start_missing b1 s1 s2 s3 s4
+}
+
+@test "agents are killed, and started again" {
+	local before
+
+	streams_begin
+	lab kill s1 s2
+	settle
+	lab start s1 s2
+	before=$(backend s1 .reports)
+	settle
+	expect "$(backend s1 .reports)" -gt "$before"
+	streams_unharmed agents-killed-and-restarted
+}
+
+# What an agent leaves when it is killed goes on reporting; here that is taken away, too.
+@test "an agent dies with its programs: plain DSR, its load becomes unknown" {
+	streams_begin
+	lab kill s3
+	inside s3 tc qdisc delete dev eth0 clsact
+	wait_until 5 backend_is s3 .known false
+	settle
+	expect "$(backend s3 .state)" = up
+	streams_unharmed agent-dead
+	expect "$(figure .servers.s3.new)" -gt 0
+}
+
+@test "a server's interface is down for half a second" {
+	streams_begin
+	ip -n "$(namespace s1)" link set eth0 down
+	sleep 0.5
+	ip -n "$(namespace s1)" link set eth0 up
+	settle
+	streams_unharmed server-interface-down-and-up
+}
