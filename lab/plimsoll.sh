@@ -275,7 +275,8 @@ remove_instances() {
 	return 0
 }
 
-# What has a '.' in its name is the lock or, in the bpffs, the kernel's.
+# What has a '.' in its name is the lock or, in the bpffs, the kernel's; there is iproute2's, too.
 no_instances() {
-	[ -z "$(find "$PLIMSOLL_RUN" -mindepth 1 -not -path "$PLIMSOLL_RUN/bpf" -not -name '*.*')" ]
+	[ -z "$(find "$PLIMSOLL_RUN" -mindepth 1 -not -path "$PLIMSOLL_RUN/bpf" -not -name '*.*' \
+		-not \( -path "$PLIMSOLL_RUN/bpf/*" \( -type l -o -path "*/tc" -o -path "*/tc/globals" \) \))" ]
 }

@@ -147,7 +147,42 @@ static int mount_there(int keeper, const char *directory)
 	return place_here(tree, directory);
 }
 
-/* Whether nothing is pinned. Names with a '.' are the kernel's own: maps.debug, progs.debug. */
+/* Whether anything is pinned in a directory or below it. Links are none of ours. */
+static bool holds_pins(const char *path)
+{
+	DIR *directory = opendir(path);
+	char below[PATH_MAX];
+	struct dirent *entry;
+	bool found = false;
+
+	if (!directory)
+		return false;
+	while (!found && (entry = readdir(directory))) {
+		snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			found = holds_pins(below);
+		else
+			found = entry->d_type == DT_REG;
+	}
+	closedir(directory);
+	return found;
+}
+
+/*
+ * Whether this is somebody's: an instance's directory even if it is still empty, and what others
+ * have pinned. Names with a '.' are the kernel's own (maps.debug, progs.debug). iproute2 makes a
+ * directory tc, with links ip and xdp to it, in any bpffs it finds, and leaves them there.
+ */
+static bool is_used_by(const char *path, const struct dirent *entry)
+{
+	char below[PATH_MAX];
+
+	if (strchr(entry->d_name, '.') || entry->d_type == DT_LNK)
+		return false;
+	snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
+	return strcmp(entry->d_name, "tc") != 0 || holds_pins(below);
+}
+
 static bool unused(const char *path)
 {
 	DIR *directory = opendir(path);
@@ -157,7 +192,7 @@ static bool unused(const char *path)
 	if (!directory)
 		return false;
 	while (!found && (entry = readdir(directory)))
-		found = !strchr(entry->d_name, '.');
+		found = is_used_by(path, entry);
 	closedir(directory);
 	return !found;
 }

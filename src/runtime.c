@@ -27,10 +27,16 @@
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define NAME_CHARACTERS LETTERS "0123456789-_."
 
+/* "bpf" is the mount, the others are what iproute2 makes in it. */
+static const char *const reserved[] = {"bpf", "ip", "tc", "xdp", NULL};
+
 static bool name_valid(const char *name)
 {
+	for (int i = 0; reserved[i]; i++)
+		if (!strcmp(name, reserved[i]))
+			return false;
 	return *name && *name != '.' && strlen(name) < sizeof(((struct runtime *)0)->name) &&
-	       !name[strspn(name, NAME_CHARACTERS)] && strcmp(name, "bpf");
+	       !name[strspn(name, NAME_CHARACTERS)];
 }
 
 static int name_check(const char *name)
@@ -38,7 +44,7 @@ static int name_check(const char *name)
 	if (name_valid(name))
 		return 0;
 	log_error("\"%s\" cannot be the name of an instance: up to %zu letters, digits, '-', '_' "
-		  "and '.', not beginning with '.', and not \"bpf\"",
+		  "and '.', not beginning with '.', and none of bpf, ip, tc, xdp",
 		  name, sizeof(((struct runtime *)0)->name) - 1);
 	return -EINVAL;
 }

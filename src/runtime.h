@@ -23,7 +23,7 @@ struct runtime {
 /*
  * Makes the directories, mounts the bpffs if need be, takes the lock. Says what went wrong.
  * Returns 0; -EBUSY if an instance of that name runs; -EINVAL for a name with other characters
- * than letters, digits, '-', '_' and '.', or beginning with '.', or "bpf"; or another -errno.
+ * than letters, digits, '-', '_' and '.', or beginning with '.', or a reserved one; or another -errno.
  */
 int runtime_open(struct runtime *runtime, const char *name);
 

@@ -82,8 +82,8 @@ static int die(void)
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = {"",	 ".",	"..", ".lock", "bpf", "a/b",
-					  "a b", "a\n", "ä",  "a+b",   NULL};
+	static const char *const bad[] = {"",	 ".",	"..",  ".lock", "bpf", "tc",  "ip",
+					  "xdp", "a/b", "a b", "a\n",	"ä",   "a+b", NULL};
 	char longest[64 + 1];
 	struct runtime runtime;
 	int i;
@@ -166,6 +166,41 @@ static void test_several(void **state)
 	assert_false(exists("/run/plimsoll/bpf/one"));
 	assert_true(exists("/run/plimsoll/bpf/two/map"));
 	runtime_remove(&two);
+	assert_nothing_left();
+}
+
+/* iproute2, asked to load a program, makes these in whatever bpffs it finds: they are no instance's. */
+static void test_guests(void **state)
+{
+	struct runtime runtime;
+
+	(void)state;
+	SANDBOX_REQUIRED();
+	assert_int_equal(runtime_open(&runtime, "web"), 0);
+	assert_int_equal(mkdir("/run/plimsoll/bpf/tc", 0700), 0);
+	assert_int_equal(mkdir("/run/plimsoll/bpf/tc/globals", 0700), 0);
+	assert_int_equal(symlink("/run/plimsoll/bpf/tc/", "/run/plimsoll/bpf/ip"), 0);
+	assert_int_equal(symlink("/run/plimsoll/bpf/tc/", "/run/plimsoll/bpf/xdp"), 0);
+	runtime_remove(&runtime);
+	assert_nothing_left();
+}
+
+static void test_guests_pin(void **state)
+{
+	struct runtime guest = {.pins = "/run/plimsoll/bpf/tc/globals"};
+	struct runtime runtime;
+
+	(void)state;
+	SANDBOX_REQUIRED();
+	assert_int_equal(runtime_open(&runtime, "web"), 0);
+	assert_int_equal(mkdir("/run/plimsoll/bpf/tc", 0700), 0);
+	assert_int_equal(mkdir(guest.pins, 0700), 0);
+	assert_int_equal(pin_map(&guest), 0);
+	runtime_remove(&runtime);
+	assert_true(exists("/run/plimsoll/bpf/tc/globals/map"));
+	assert_int_equal(unlink("/run/plimsoll/bpf/tc/globals/map"), 0);
+	assert_int_equal(runtime_open(&runtime, "web"), 0);
+	runtime_remove(&runtime);
 	assert_nothing_left();
 }
 
@@ -404,6 +439,8 @@ static int tests(void)
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_guests),
+		cmocka_unit_test(test_guests_pin),
 		cmocka_unit_test(test_dotted_name),
 		cmocka_unit_test(test_killed_in_namespace),
 		cmocka_unit_test(test_removed_from_namespace),
