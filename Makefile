@@ -222,6 +222,12 @@ bench-server: ## what the agent costs its server
 	@$(MAKE) --no-print-directory all
 	@bench/server
 
+.PHONY: bench-throughput
+bench-throughput: ## what a balancer in between costs: ours, nftables, HAProxy
+	@packaging/deps build test demo bench
+	@$(MAKE) --no-print-directory all
+	@bench/throughput
+
 .PHONY: bench-loss
 bench-loss: ## what lost reports and lost SYNs cost
 	@packaging/deps build demo bench

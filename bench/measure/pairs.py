@@ -108,7 +108,7 @@ class SmallLab:
                         f'duration={seconds}')
         return json.loads(text)['requests_per_second']
 
-    def bulk_bits_per_second(self, seconds):
-        text = run(self.inside('c1', 'iperf3', '-c', VIP, '-p', self.bulk_port, '-R', '-t', seconds,
-                               '-O', 1, '-J'))
+    def bulk_bits_per_second(self, seconds, to_client=True):
+        text = run(self.inside('c1', 'iperf3', '-c', VIP, '-p', self.bulk_port, '-t', seconds,
+                               '-O', 1, '-J', *(['-R'] if to_client else [])))
         return json.loads(text)['end']['sum_received']['bits_per_second']
