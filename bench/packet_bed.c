@@ -65,7 +65,7 @@ static int put_settings(const struct bed *bed, uint32_t flow_entries)
 		.hash_seed = 0x5eed,
 		.report_key = {key[0], key[1]},
 		.interfaces = {{.ifindex = bed->ifindex}},
-		.flow_mask = flow_entries / BUCKET_SLOTS - 1,
+		.flow_buckets = flow_entries / BUCKET_SLOTS,
 		.keyed = 1,
 	};
 	uint32_t zero = 0;

@@ -165,17 +165,18 @@ static __always_inline int note_repeated(__u32 index, struct backend *backend, _
 
 /* A backend for a flow that has none, or is to leave the avoided one. */
 static __always_inline __u32 choose(struct context *context, const struct service *service,
-				    __u64 hash, int opens, __u32 avoided, struct backend **backend)
+				    __u64 hash, int opens, int judged, __u32 avoided,
+				    struct backend **backend)
 {
 	struct decision *decision = traced(context->settings) ? trace_decision() : 0;
 	__u32 index, try;
 
 	for (try = 0; try < 2; try++) {
-		index = select_backend(service, hash, opens, avoided, decision);
+		index = select_backend(service, hash, judged, avoided, decision);
 		*backend = bpf_map_lookup_elem(&backends, &index);
 		if (index == BACKEND_NONE || !*backend)
 			return BACKEND_NONE;
-		if (!opens || !note_connection(index, *backend, hash))
+		if (!opens || !note_connection(index, *backend, hash) || !judged)
 			break;
 		avoided = index;
 		if (decision)
@@ -195,10 +196,11 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 			       tcp->source, tcp->dest, IPPROTO_TCP);
 	int opens = tcp->syn && !tcp->ack;
 	struct flow flow;
+	int judged;
 	__u32 index;
 
-	flow_find(hash, context->settings->flow_mask, &flow);
-	if (flow.slot && !(opens && flow_state(flow.value) == FLOW_CLOSING)) {
+	flow_find(hash, context->settings, &flow);
+	if (flow_goes_on(&flow, opens)) {
 		index = flow_backend(flow.value);
 		*backend = bpf_map_lookup_elem(&backends, &index);
 		/* Gone, or another flow with our fingerprint: as if unknown. */
@@ -215,11 +217,15 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 		}
 	}
 
-	index = choose(context, service, hash, opens, avoided, backend);
+	/* What may be forgotten before its next packet goes where that will be sent without memory. */
+	judged = flow_find_room(&flow) && opens;
+	if (opens && !judged)
+		flow_count(FLOW_CONTESTED);
+	index = choose(context, service, hash, opens, judged, avoided, backend);
 	if (index == BACKEND_NONE)
 		return BACKEND_NONE;
 	if (!tcp->rst)
-		flow_insert(&flow, index, flow_next_state(FLOW_FREE, tcp));
+		flow_insert(&flow, index, flow_hint(IPPROTO_TCP, ((const __u8 *)tcp)[13]));
 	if (opens) {
 		count_sent(*backend);
 		*is_new = 1;
@@ -227,7 +233,7 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 	return index;
 
 known:
-	flow_touch(&flow, tcp);
+	flow_touch(&flow, flow_hint(IPPROTO_TCP, ((const __u8 *)tcp)[13]));
 	return index;
 }
 

@@ -100,10 +100,10 @@ struct settings {
 	__u64 hash_seed; /* the same on all balancers that share their flows */
 	__u64 report_key[2];
 	struct interface interfaces[INTERFACES_MAX];
-	__u32 flow_mask; /* buckets - 1 */
+	__u32 flow_buckets;
 	__u8 keyed;
 	__u8 tracing; /* some packets are to be told of: trace.h */
-	__u8 pad[2];
+	__u16 udp_timeout_ticks; /* FLOW_FINE_SHIFT */
 };
 
 /*
@@ -215,7 +215,8 @@ struct load {
 
 /*
  * The flow table: buckets of one cache line. A slot is one word, so that it is read and written
- * whole: fingerprint (28 bits) | backend (20) | state (3) | tick of last packet (13).
+ * whole: fingerprint (28 bits) | backend (20) | state (3) | tick of last packet (13). flow_slot.h
+ * says what becomes of it.
  */
 #define BUCKET_SLOTS 8
 struct bucket {
@@ -223,6 +224,7 @@ struct bucket {
 } __attribute__((aligned(64)));
 
 #define FLOW_TICK_SHIFT 32 /* a tick is 2^32 ns, 4.3 s: 13 bits of them are 9.8 hours */
+#define FLOW_FINE_SHIFT 26 /* of what may go soon 2^26 ns, 67 ms: 9.2 minutes */
 #define FLOW_TICK_BITS 13
 #define FLOW_STATE_BITS 3
 #define FLOW_BACKEND_BITS 20
@@ -230,12 +232,32 @@ struct bucket {
 #define FLOW_BACKEND_SHIFT (FLOW_STATE_SHIFT + FLOW_STATE_BITS)
 #define FLOW_FINGERPRINT_SHIFT (FLOW_BACKEND_SHIFT + FLOW_BACKEND_BITS)
 
+/* The states of a flow: the name for machines and the sentence for people. */
+#define FLOW_STATES(X)                                                                             \
+	X(FREE, "free", "no flow")                                                                 \
+	X(OPENING, "opening", "only SYNs so far")                                                  \
+	X(OPEN, "open", "the client has gone on after its SYN")                                    \
+	X(CLOSING, "closing", "the client has sent FIN or RST")                                    \
+	X(ADOPTED, "adopted", "its beginning was not seen here")                                   \
+	X(LASTING, "lasting", "open, and in use for seconds")                                      \
+	X(UDP, "udp", "datagrams")                                                                 \
+	X(UDP_LASTING, "udp-lasting", "datagrams for seconds")
+
 enum flow_state {
-	FLOW_FREE,
-	FLOW_OPENING, /* only SYNs so far */
-	FLOW_OPEN,
-	FLOW_CLOSING, /* the client has sent FIN or RST */
+#define FLOW_STATE_ENUM(symbol, name, sentence) FLOW_##symbol,
+	FLOW_STATES(FLOW_STATE_ENUM)
+#undef FLOW_STATE_ENUM
+		FLOW_STATE_COUNT
 };
+
+/*
+ * The entries of `flow_losses`: flows that had to give way, by their state; in the place of
+ * FLOW_FREE those for which nothing could give way.
+ */
+#define FLOW_NO_ROOM FLOW_FREE
+#define FLOW_CONTESTED                                                                             \
+	FLOW_STATE_COUNT /* chosen by hash: likely to give way before they are open */
+#define FLOW_LOSSES (FLOW_STATE_COUNT + 1)
 
 /* How a choice came about, for those who ask: what has been looked at, and its keys (choose.h). */
 struct decision {

@@ -63,6 +63,11 @@ struct report_config {
 	uint32_t in_band; /* as a truth value; default true */
 };
 
+struct flow_table_config {
+	uint32_t entries; /* default 1,000,000; rounded up to whole buckets */
+	uint64_t udp_timeout_ns; /* default 30 s */
+};
+
 struct config {
 	enum config_role role;
 	char (*interfaces)[CONFIG_INTERFACE_MAX];
@@ -75,7 +80,7 @@ struct config {
 	bool keyed; /* report_key: is there */
 	char report_key_file[CONFIG_PATH_MAX];
 	uint8_t report_key[16];
-	uint32_t flow_table_entries; /* balancer; a power of two, default 1048576 */
+	struct flow_table_config flow_table; /* balancer */
 	uint64_t hash_seed; /* balancer; 0 = random */
 	struct service_config *services;
 	size_t service_count;

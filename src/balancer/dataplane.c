@@ -11,6 +11,7 @@
 
 #include "attach.h"
 #include "balancer.skel.h"
+#include "balancer/flows.h"
 #include "balancer/tables.h"
 #include "log.h"
 
@@ -63,7 +64,8 @@ static int write_settings(struct dataplane *dataplane)
 
 	bpf_map_lookup_elem(map, &zero, &old);
 	settings.hash_seed = choose_hash_seed(dataplane->config, &old);
-	settings.flow_mask = (uint32_t)dataplane->flow_buckets - 1;
+	settings.flow_buckets = (uint32_t)dataplane->flow_buckets;
+	settings.udp_timeout_ticks = flow_udp_timeout_ticks(dataplane->config);
 	settings.keyed = dataplane->config->keyed;
 	settings.tracing = old.tracing;
 	/* The wire header's key: the bytes read as little-endian words. */
@@ -78,7 +80,7 @@ static int write_settings(struct dataplane *dataplane)
 
 static int load_programs(struct dataplane *dataplane)
 {
-	uint32_t buckets = dataplane->config->flow_table_entries / BUCKET_SLOTS;
+	uint32_t buckets = flow_bucket_count(dataplane->config);
 	struct balancer_bpf *bpf;
 	int err;
 
@@ -97,7 +99,7 @@ static int load_programs(struct dataplane *dataplane)
 		return err;
 	}
 	dataplane->flow_buckets = buckets;
-	dataplane->flows = map_view(bpf->maps.flows, PROT_READ);
+	dataplane->flows = map_view(bpf->maps.flows, PROT_READ | PROT_WRITE);
 	dataplane->loads = map_view(bpf->maps.loads, PROT_READ | PROT_WRITE);
 	dataplane->backends = map_view(bpf->maps.backends, PROT_READ | PROT_WRITE);
 	return dataplane->flows && dataplane->loads && dataplane->backends ? 0 : -ENOMEM;
@@ -147,39 +149,11 @@ void dataplane_detach(struct dataplane *dataplane)
 			  dataplane->interfaces[i].ifindex);
 }
 
-static void count_open(uint64_t slot, uint32_t open[BACKENDS_MAX])
-{
-	uint32_t backend = slot >> FLOW_BACKEND_SHIFT & ((1U << FLOW_BACKEND_BITS) - 1);
-	uint32_t state = slot >> FLOW_STATE_SHIFT & ((1U << FLOW_STATE_BITS) - 1);
-
-	if (backend < BACKENDS_MAX)
-		open[backend] += state == FLOW_OPENING || state == FLOW_OPEN;
-}
-
-size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count,
-			     uint32_t open[BACKENDS_MAX])
-{
-	size_t used = 0;
-
-	for (size_t i = first; i < first + count && i < dataplane->flow_buckets; i++) {
-		for (size_t j = 0; j < BUCKET_SLOTS; j++) {
-			uint64_t slot =
-				__atomic_load_n(&dataplane->flows[i].slot[j], __ATOMIC_RELAXED);
-
-			if (!slot)
-				continue;
-			used++;
-			count_open(slot, open);
-		}
-	}
-	return used;
-}
-
 void dataplane_close(struct dataplane *dataplane)
 {
 	tables_free(dataplane);
 	if (dataplane->flows)
-		munmap((void *)dataplane->flows, dataplane->flow_buckets * sizeof(struct bucket));
+		munmap(dataplane->flows, dataplane->flow_buckets * sizeof(struct bucket));
 	if (dataplane->loads)
 		munmap(dataplane->loads, SERVERS_MAX * sizeof(struct load));
 	if (dataplane->backends)

@@ -47,9 +47,9 @@ struct dataplane {
 	struct attached_interface interfaces[INTERFACES_MAX];
 	size_t interface_count;
 	struct balanced_service *services; /* config->service_count of them */
-	const struct bucket *flows; /* the flow table, mapped for reading */
+	struct bucket *flows; /* the flow table, mapped */
 	size_t flow_buckets;
-	struct load *loads; /* likewise, for writing too: what agents answer */
+	struct load *loads; /* likewise */
 	struct backend *backends; /* likewise */
 };
 
@@ -71,13 +71,6 @@ bool member_is_open(const struct member *member);
 
 /* Builds a service's ring anew out of the backends that are open. */
 int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service);
-
-/*
- * The number of flows remembered now in so many buckets from the first on. Adds to open[], by the
- * backends' indices, those that the client has not ended.
- */
-size_t dataplane_count_flows(const struct dataplane *dataplane, size_t first, size_t count,
-			     uint32_t open[BACKENDS_MAX]);
 
 /* Takes the tc programs off. The rest goes with its pins: runtime_remove(). */
 void dataplane_detach(struct dataplane *dataplane);

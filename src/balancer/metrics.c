@@ -8,6 +8,7 @@
 
 #include "attach.h"
 #include "balancer.skel.h"
+#include "balancer/flows.h"
 #include "balancer/status_private.h"
 #include "balancer/watch.h"
 #include "choose.h"
@@ -254,12 +255,7 @@ static void write_daemon(FILE *out, const struct sources *sources)
 		metric_sample(out, "plimsoll_interface_info", 1, "interface",
 			      dataplane->interfaces[i].name, "xdp_mode",
 			      dataplane->interfaces[i].native ? "native" : "generic", NULL);
-	metric_family(out, "plimsoll_flow_table_entries", "gauge", "Connections remembered.");
-	metric_sample(out, "plimsoll_flow_table_entries", (double)status_flows_used(status), NULL);
-	metric_family(out, "plimsoll_flow_table_capacity_entries", "gauge",
-		      "Connections that can be remembered.");
-	metric_sample(out, "plimsoll_flow_table_capacity_entries",
-		      (double)(dataplane->flow_buckets * BUCKET_SLOTS), NULL);
+	flows_metrics(out, status->walk);
 	metric_family(out, "plimsoll_poll_strangers_total", "counter",
 		      "Datagrams to the poller from none of the agents.");
 	metric_sample(out, "plimsoll_poll_strangers_total", (double)poll_strangers(status->poller),

@@ -6,6 +6,7 @@
 
 #include "attach.h"
 #include "balancer.skel.h"
+#include "balancer/flows.h"
 #include "balancer/status.h"
 #include "balancer/status_private.h"
 #include "clock.h"
@@ -62,7 +63,7 @@ json_t *status_json(void *context)
 {
 	const struct status *status = context;
 	const struct dataplane *dataplane = status->dataplane;
-	json_t *object = json_object(), *flows = json_object();
+	json_t *object = json_object();
 
 	json_object_set_new(object, "role", json_string("balancer"));
 	json_object_set_new(object, "instance", json_string(dataplane->runtime->name));
@@ -70,9 +71,7 @@ json_t *status_json(void *context)
 	json_set_real(object, "uptime_seconds", (double)(now_ns() - status->started_ns) / 1e9);
 	json_object_set_new(object, "interfaces", interfaces_json(dataplane));
 	json_object_set_new(object, "keyed", json_boolean(dataplane->config->keyed));
-	json_set_integer(flows, "capacity", dataplane->flow_buckets * BUCKET_SLOTS);
-	json_set_integer(flows, "used", status_flows_used(status));
-	json_object_set_new(object, "flows", flows);
+	json_object_set_new(object, "flows", flows_json(status->walk));
 	json_object_set_new(object, "services", services_json(status));
 	json_set_integer(object, "poll_strangers", poll_strangers(status->poller));
 	json_object_set_new(object, "counters", counters_json(dataplane));

@@ -9,32 +9,11 @@
 
 #include "attach.h"
 #include "balancer.skel.h"
+#include "balancer/flows.h"
 #include "balancer/status_private.h"
 #include "clock.h"
 
 #define NS_PER_SECOND 1e9
-/*
- * So much of the flow table is counted with each sample, in some 0.1 ms: all of one with a million
- * entries in 0.8 s.
- */
-#define SLICE_BUCKETS 16384
-
-static void count_slice(struct status *status)
-{
-	size_t slice = status->next_slice;
-	uint32_t *before = status->open;
-
-	status->flows[slice] = dataplane_count_flows(status->dataplane, slice * SLICE_BUCKETS,
-						     SLICE_BUCKETS, status->counting);
-	status->next_slice = (slice + 1) % status->slice_count;
-	if (status->next_slice)
-		return;
-	status->open = status->counting;
-	status->counting = before;
-	memset(before, 0, BACKENDS_MAX * sizeof(*before));
-	status->walks++;
-}
-
 static int make_room(struct status *status)
 {
 	const struct dataplane *dataplane = status->dataplane;
@@ -47,11 +26,8 @@ static int make_room(struct status *status)
 		if (!status->samples[i].stats)
 			return -ENOMEM;
 	}
-	status->slice_count = (dataplane->flow_buckets + SLICE_BUCKETS - 1) / SLICE_BUCKETS;
-	status->flows = calloc(status->slice_count, sizeof(*status->flows));
-	status->counting = calloc(BACKENDS_MAX, sizeof(*status->counting));
-	status->open = calloc(BACKENDS_MAX, sizeof(*status->open));
-	return status->flows && status->counting && status->open ? 0 : -ENOMEM;
+	status->walk = flow_walk_open(dataplane);
+	return status->walk ? 0 : -ENOMEM;
 }
 
 struct status *status_open(const struct dataplane *dataplane)
@@ -69,8 +45,6 @@ struct status *status_open(const struct dataplane *dataplane)
 	}
 	for (size_t i = 0; i < STATUS_SAMPLES; i++)
 		status_sample(status);
-	for (size_t i = 0; i < status->slice_count; i++)
-		count_slice(status);
 	return status;
 }
 
@@ -85,9 +59,7 @@ void status_close(struct status *status)
 		return;
 	for (size_t i = 0; i < STATUS_SAMPLES; i++)
 		free(status->samples[i].stats);
-	free(status->flows);
-	free(status->counting);
-	free(status->open);
+	flow_walk_close(status->walk);
 	free(status);
 }
 
@@ -106,7 +78,7 @@ void status_sample(struct status *status)
 			percpu_sum(map, dataplane->services[i].members[j].index,
 				   (uint64_t *)&sample->stats[k],
 				   sizeof(struct backend_stats) / sizeof(uint64_t));
-	count_slice(status);
+	flow_walk_step(status->walk);
 }
 
 struct traffic traffic_of(const struct status *status, size_t k)
@@ -138,16 +110,7 @@ struct traffic traffic_of_service(const struct status *status, size_t service, s
 	return sum;
 }
 
-size_t status_flows_used(const struct status *status)
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < status->slice_count; i++)
-		used += status->flows[i];
-	return used;
-}
-
 uint32_t status_open_connections(const struct status *status, const struct member *member)
 {
-	return status->open[member->index];
+	return flow_walk_open_connections(status->walk, member->index);
 }

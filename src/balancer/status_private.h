@@ -19,13 +19,7 @@ struct status {
 	size_t member_count;
 	struct sample samples[STATUS_SAMPLES]; /* a ring */
 	size_t newest;
-	size_t *flows; /* used, by slice of the flow table */
-	size_t slice_count;
-	size_t next_slice;
-	uint32_t *
-		counting; /* connections that are open, by backend: in this walk through the table */
-	uint32_t *open; /* and in the last whole one */
-	uint64_t walks; /* whole ones */
+	struct flow_walk *walk; /* through the flow table */
 };
 
 /* A member's totals, and the connections of the latest stretch. */
@@ -40,8 +34,6 @@ struct traffic traffic_of(const struct status *status, size_t k);
 
 /* All members of a service together; first: where they begin. */
 struct traffic traffic_of_service(const struct status *status, size_t service, size_t first);
-
-size_t status_flows_used(const struct status *status);
 
 /* Connections of a member's that are remembered, and that the client has not ended. */
 uint32_t status_open_connections(const struct status *status, const struct member *member);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "balancer/flows.h"
 #include "balancer/status_private.h"
 #include "choose.h"
 #include "clock.h"
@@ -152,10 +153,11 @@ static void follow_draining(struct watch *watch, struct watched *watched,
 	const struct status *status = watch->status;
 
 	if (member->draining && !watched->draining)
-		watched->walks = status->walks;
+		watched->walks = flow_walk_rounds(status->walk);
 	watched->drained &= member->draining;
 	watched->draining = member->draining;
-	if (!member->draining || watched->drained || status->walks < watched->walks + 2 ||
+	if (!member->draining || watched->drained ||
+	    flow_walk_rounds(status->walk) < watched->walks + 2 ||
 	    status_open_connections(status, member))
 		return;
 	tell(watch, EVENT_DRAINED, service, member, "has no connections left");

@@ -139,13 +139,14 @@ static int read_state(const struct kernel *kernel, uint32_t service)
 
 static void find(const struct known_service *service, uint64_t hash, struct flow_place *place)
 {
-	const struct settings *settings_now = asked.kernel->settings;
 	const struct backend *backend;
 	struct flow flow;
 
-	flow_find(hash, settings_now->flow_mask, &flow);
-	if (!flow.slot)
+	flow_find(hash, asked.kernel->settings, &flow);
+	if (!flow.slot || flow_timed_out(flow.value, flow.now_ns, flow.udp_timeout_ticks)) {
+		place->contested = !flow_find_room(&flow);
 		return;
+	}
 	place->backend = flow_backend(flow.value);
 	backend = element(asked.kernel->backends, asked.kernel->backend_count, sizeof(*backend),
 			  place->backend);
@@ -170,8 +171,8 @@ int chooser_ask(const struct kernel *kernel, const struct known_service *service
 	if (!err) {
 		find(service, hash, place);
 		if (!place->known || place->closing)
-			place->backend = select_backend(&service->service, hash, 1, BACKEND_NONE,
-							&place->decision);
+			place->backend = select_backend(&service->service, hash, !place->contested,
+							BACKEND_NONE, &place->decision);
 	}
 	if (asked.ring)
 		munmap(asked.ring, asked.ring_length * sizeof(*asked.ring));

@@ -11,6 +11,7 @@
 struct flow_place {
 	bool known; /* in the flow table, with a backend that is still the service's */
 	bool closing; /* the client has ended it: a SYN would choose anew */
+	bool contested; /* so many flows want its place in the table that it would go by its hash */
 	uint32_t backend; /* that it has, or would get; BACKEND_NONE */
 	struct decision decision; /* of the latter */
 };

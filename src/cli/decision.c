@@ -129,7 +129,9 @@ static const char *manner(const struct service *service)
 	case CANDIDATES_HASH:
 		return "by its hash";
 	default:
-		return "by its hash, for there is no feedback";
+		return service->feedback == FEEDBACK_NONE ?
+			       "by its hash, for there is no feedback" :
+			       "by its hash, for the flow table is crowded";
 	}
 }
 

@@ -219,13 +219,42 @@ static void print_service(FILE *out, const json_t *service, bool colour)
 	show_render_backends(out, json_object_get(service, "backends"), colour);
 }
 
+/* "  LABEL: opening 3, open 20": what is not 0. */
+static void print_states(FILE *out, const char *label, json_t *states)
+{
+	const char *state, *between = "";
+	json_t *count;
+
+	json_object_foreach (states, state, count) {
+		if (json_integer_value(count) <= 0)
+			continue;
+		fprintf(out, "%s%s%s %" JSON_INTEGER_FORMAT, *between ? "" : "  ",
+			*between ? between : label, state, json_integer_value(count));
+		between = ", ";
+	}
+	if (*between)
+		fputc('\n', out);
+}
+
 static void print_flows(FILE *out, const json_t *flows)
 {
-	double used, capacity;
+	double used, capacity, bytes, no_room = 0, contested = 0;
 
 	if (!field_number(flows, "used", &used) || !field_number(flows, "capacity", &capacity))
 		return;
-	fprintf(out, "\nflows: %.0f of %.0f used\n", used, capacity);
+	fprintf(out, "\nflows: %.0f of %.0f used", used, capacity);
+	if (field_number(flows, "bytes", &bytes) && capacity > 0)
+		fprintf(out, " (%s, %.0f bytes each)", FIELD(flows, "bytes", BYTES),
+			bytes / capacity);
+	fputc('\n', out);
+	print_states(out, "", json_object_get(flows, "states"));
+	print_states(out, "gave way: ", json_object_get(flows, "evicted"));
+	field_number(flows, "no_room", &no_room);
+	field_number(flows, "contested", &contested);
+	if (no_room > 0 || contested > 0)
+		fprintf(out,
+			"  by hash alone: %.0f where others wanted the place too, %.0f without any\n",
+			contested, no_room);
 }
 
 static void render_balancer(FILE *out, const json_t *status, bool colour)

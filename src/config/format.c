@@ -130,7 +130,6 @@ static const struct {
 	{parse_interface, format_text},
 	{parse_name, format_text},
 	{parse_number, format_number},
-	{parse_power_of_two, format_number},
 	{parse_prime, format_number},
 	{parse_seed, format_seed},
 	{parse_service_address, format_endpoint},

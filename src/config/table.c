@@ -324,6 +324,38 @@ _Static_assert(sizeof(report_fields) / sizeof(report_fields[0]) <= FIELDS_MAX,
 
 static const struct mapping report_mapping = {"the report settings", report_fields};
 
+static const struct field flow_table_fields[] = {
+	{
+		.key = "entries",
+		.roles = BALANCER,
+		.sentence = "How many flows are remembered at once (8 bytes each).",
+		.expected = "a whole number from 64 to 67108864",
+		.fallback = "1000000",
+		.parse = parse_number,
+		.min = 64,
+		.max = 67108864,
+		KEPT_IN(struct flow_table_config, entries),
+		.fixed = "the flows are remembered in a table of that size",
+	},
+	{
+		.key = "udp_timeout",
+		.roles = BALANCER,
+		.sentence = "A flow of UDP without a packet for this long is forgotten.",
+		.expected = "a duration with its unit from 1s to 300s, such as 30s",
+		.fallback = "30s",
+		.parse = parse_duration,
+		.min = SECOND,
+		.max = 300 * SECOND,
+		KEPT_IN(struct flow_table_config, udp_timeout_ns),
+		.fixed = "the flows are remembered with it",
+	},
+	{0},
+};
+_Static_assert(sizeof(flow_table_fields) / sizeof(flow_table_fields[0]) <= FIELDS_MAX,
+	       "FIELDS_MAX is too small");
+
+static const struct mapping flow_table_mapping = {"the flow table", flow_table_fields};
+
 static const struct field config_fields[] = {
 	{
 		.key = "interfaces",
@@ -377,16 +409,12 @@ static const struct field config_fields[] = {
 		.parse = parse_key_file,
 	},
 	{
-		.key = "flow_table_entries",
+		.key = "flow_table",
 		.roles = BALANCER,
-		.sentence = "How many connections are remembered at once (8 bytes each).",
-		.expected = "a power of two from 64 to 67108864",
-		.fallback = "1048576",
-		.parse = parse_power_of_two,
-		.min = 64,
-		.max = 67108864,
-		KEPT_IN(struct config, flow_table_entries),
-		.fixed = "the connections are remembered in a table of that size",
+		.sentence = "The memory of which backend a connection has.",
+		.expected = "a mapping, such as {entries: 1000000, udp_timeout: 30s}",
+		.mapping = &flow_table_mapping,
+		KEPT_IN(struct config, flow_table),
 	},
 	{
 		.key = "meter_entries",

@@ -62,18 +62,6 @@ const char *parse_number(const struct field *field, const char *text, void *valu
 	return wrong;
 }
 
-const char *parse_power_of_two(const struct field *field, const char *text, void *value)
-{
-	uint64_t number;
-	const char *wrong = number_in_range(field, text, &number);
-
-	if (!wrong && (number & (number - 1)))
-		wrong = "is not a power of two";
-	if (!wrong)
-		store(field, number, value);
-	return wrong;
-}
-
 static bool is_prime(uint64_t number)
 {
 	uint64_t divisor;

@@ -13,7 +13,6 @@ parse_function parse_duration; /* to nanoseconds */
 parse_function parse_interface;
 parse_function parse_name;
 parse_function parse_number;
-parse_function parse_power_of_two;
 parse_function parse_prime;
 parse_function parse_seed;
 parse_function parse_service_address;

@@ -95,7 +95,7 @@ told() { # LINE KEY WORDS
 @test "--explain tells every key" {
 	run "$plimsoll" check-config --explain balancer
 	[ "$status" -eq 0 ]
-	for key in interfaces listen report_key flow_table_entries hash_seed services name address \
+	for key in interfaces listen report_key flow_table entries udp_timeout hash_seed services name address \
 		protocol policy choices signal feedback stale_after ring_size backends weight forward; do
 		grep -qE "^ *$key: (required|optional|default )" <<<"$output"
 	done
@@ -341,10 +341,10 @@ told() { # LINE KEY WORDS
 	told 4 min_interval 'is longer than the max_interval'
 }
 
-@test "a flow table that is no power of two" {
-	{ balancer_file && echo 'flow_table_entries: 1000000'; } >file.yaml
+@test "a flow table without room for anything" {
+	{ balancer_file && echo 'flow_table: {entries: 10}'; } >file.yaml
 	check
-	told 8 flow_table_entries '"1000000" is not a power of two'
+	told 8 entries '"10" is too small'
 }
 
 @test "too long an interface name" {

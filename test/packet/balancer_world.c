@@ -2,6 +2,7 @@
 #include "balancer_world.h"
 
 #include "choose.h"
+#include "flow_slot.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -11,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +30,7 @@
 /* Both 1, 2, 3, 1, 2, 3, 1. */
 #define RING_SIZE 7
 #define SCHEDULE_SIZE 7
-#define BUCKETS 16
+#define BUCKETS 4096 /* no burst of a test fills one */
 #define FIRST_PORT 40000
 
 struct world world;
@@ -110,7 +112,8 @@ static void settings_put(const struct before *before)
 		.report_key = {world_key[0], world_key[1]},
 		.interfaces = {{.ifindex = world.lan},
 			       {.ifindex = before->one_interface ? 0 : world.wan}},
-		.flow_mask = before->one_bucket ? 0 : BUCKETS - 1,
+		.flow_buckets = before->one_bucket ? 1 : BUCKETS,
+		.udp_timeout_ticks = FLOW_FINE_TICKS(30),
 		.keyed = before->keyed,
 	};
 	uint32_t zero = 0;
@@ -216,14 +219,16 @@ static void load_put(const struct before *before, uint32_t number)
 void world_reset(const struct before *before)
 {
 	const struct balancer_bpf *skeleton = world.skeleton;
-	struct bpf_map *const maps[] = {
-		skeleton->maps.services,      skeleton->maps.servers,	    skeleton->maps.backends,
-		skeleton->maps.loads,	      skeleton->maps.flows,	    skeleton->maps.verdicts,
-		skeleton->maps.backend_stats, skeleton->maps.choice_states, skeleton->maps.healths};
+	struct bpf_map *const maps[] = {skeleton->maps.services,      skeleton->maps.servers,
+					skeleton->maps.backends,      skeleton->maps.loads,
+					skeleton->maps.verdicts,      skeleton->maps.backend_stats,
+					skeleton->maps.choice_states, skeleton->maps.flow_losses,
+					skeleton->maps.healths};
 	uint32_t i;
 
 	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++)
 		assert_int_equal(map_clear(map_fd(maps[i])), 0);
+	memset(world.flows, 0, BUCKETS * sizeof(*world.flows));
 	settings_put(before);
 	service_put(before);
 	choice_state_put(before);
@@ -306,7 +311,9 @@ static int program_load(void)
 	if (balancer_bpf__load(skeleton))
 		return -errno;
 	world.program = bpf_program__fd(skeleton->progs.balancer);
-	return 0;
+	world.flows = mmap(NULL, BUCKETS * sizeof(*world.flows), PROT_READ | PROT_WRITE, MAP_SHARED,
+			   bpf_map__fd(skeleton->maps.flows), 0);
+	return world.flows == MAP_FAILED ? -errno : 0;
 }
 
 /* Is the backend taken if it is idle and the others are not? Then it is a candidate. */
@@ -380,6 +387,7 @@ int world_create(void)
 
 void world_destroy(void)
 {
+	munmap(world.flows, BUCKETS * sizeof(*world.flows));
 	close(world.ring);
 	balancer_bpf__destroy(world.skeleton);
 }

@@ -73,6 +73,7 @@ struct before {
 
 struct world {
 	struct balancer_bpf *skeleton;
+	struct bucket *flows; /* the flow table, mapped */
 	int program;
 	int ring;
 	uint32_t lan, wan; /* interfaces */

@@ -13,6 +13,7 @@
 #include "balancer.skel.h"
 #include "balancer_case.h"
 
+#include "flow_slot.h"
 #include "load_report.h"
 
 #include "shared.h"
@@ -112,15 +113,11 @@ static void test_a_port_used_again_after_reset_is_a_new_flow(void **state)
 
 static size_t flows_remembered(void)
 {
-	const struct bpf_map *flows = world.skeleton->maps.flows;
 	uint32_t i, slot, remembered = 0;
-	struct bucket bucket;
 
-	for (i = 0; i < bpf_map__max_entries(flows); i++) {
-		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(flows), &i, &bucket), 0);
+	for (i = 0; i < bpf_map__max_entries(world.skeleton->maps.flows); i++)
 		for (slot = 0; slot < BUCKET_SLOTS; slot++)
-			remembered += bucket.slot[slot] != 0;
-	}
+			remembered += world.flows[i].slot[slot] != 0;
 	return remembered;
 }
 
@@ -202,6 +199,178 @@ static void test_a_flood_of_syns_spares_what_is_established(void **state)
 	set_in_flight(&second_is_least);
 	/* A packet in the middle of an unknown connection would go to the first candidate. */
 	assert_int_equal(send_flags(TCP_SYN), 1);
+}
+
+/* All there is goes into the first bucket: one_bucket(). */
+static uint32_t count_states(enum flow_state state)
+{
+	uint32_t i, count = 0;
+
+	for (i = 0; i < BUCKET_SLOTS; i++)
+		count += flow_state(world.flows->slot[i]) == state;
+	return count;
+}
+
+/* As if nothing had come for so long. */
+static void age_flows(uint32_t seconds)
+{
+	uint64_t tick = FLOW_MASK(FLOW_TICK_BITS);
+	uint32_t i;
+
+	for (i = 0; i < BUCKET_SLOTS; i++) {
+		uint64_t value = world.flows->slot[i];
+		uint32_t ticks = flow_is_coarse(flow_state(value)) ? FLOW_TICKS(seconds) + 1 :
+								     FLOW_FINE_TICKS(seconds) + 1;
+
+		if (value)
+			world.flows->slot[i] = (value & ~tick) | ((value - ticks) & tick);
+	}
+}
+
+static uint64_t lost(uint32_t what)
+{
+	return counter_read(bpf_map__fd(world.skeleton->maps.flow_losses), what);
+}
+
+static void one_bucket(void)
+{
+	struct before before = first_is_least;
+
+	before.one_bucket = true;
+	world_reset(&before);
+}
+
+/* Eight connections that the client has gone on with. */
+static void fill_with_open(void)
+{
+	uint16_t port;
+
+	one_bucket();
+	for (port = 1; port <= BUCKET_SLOTS; port++) {
+		assert_int_equal(send_from_port(port, TCP_SYN), 1);
+		send_from_port(port, TCP_ACK);
+	}
+	assert_int_equal(count_states(FLOW_OPEN), BUCKET_SLOTS);
+}
+
+static void test_a_full_bucket_of_open_flows_takes_no_more(void **state)
+{
+	uint16_t port;
+
+	(void)state;
+	fill_with_open();
+	for (port = 100; port < 200; port++) {
+		uint32_t backend = send_from_port(port, TCP_SYN);
+
+		/* By its hash, and so are the packets that follow. */
+		assert_int_not_equal(backend, 0);
+		assert_int_equal(send_from_port(port, TCP_ACK), backend);
+		assert_int_equal(send_from_port(port, TCP_ACK | TCP_FIN), backend);
+	}
+	assert_int_equal(lost(FLOW_NO_ROOM), 300);
+	assert_int_equal(lost(FLOW_CONTESTED), 100);
+	set_in_flight(&second_is_least);
+	for (port = 1; port <= BUCKET_SLOTS; port++)
+		assert_int_equal(send_from_port(port, TCP_ACK), 1);
+}
+
+static void test_what_is_idle_for_long_gives_way(void **state)
+{
+	(void)state;
+	fill_with_open();
+	age_flows(50);
+	send_from_port(100, TCP_SYN);
+	assert_int_equal(count_states(FLOW_OPENING), 0);
+	age_flows(20);
+	send_from_port(100, TCP_SYN);
+	assert_int_equal(count_states(FLOW_OPENING), 1);
+	assert_int_equal(lost(FLOW_OPEN), 1);
+}
+
+static void test_what_lasts_is_kept_longer(void **state)
+{
+	uint16_t port;
+
+	(void)state;
+	fill_with_open();
+	age_flows(5);
+	for (port = 1; port <= BUCKET_SLOTS; port++)
+		send_from_port(port, TCP_ACK);
+	assert_int_equal(count_states(FLOW_LASTING), BUCKET_SLOTS);
+	age_flows(800);
+	send_from_port(100, TCP_SYN);
+	assert_int_equal(count_states(FLOW_LASTING), BUCKET_SLOTS);
+	age_flows(200);
+	send_from_port(100, TCP_SYN);
+	assert_int_equal(count_states(FLOW_LASTING), BUCKET_SLOTS - 1);
+	assert_int_equal(lost(FLOW_LASTING), 1);
+}
+
+static void test_forged_acks_take_nobodys_place(void **state)
+{
+	uint16_t port;
+
+	(void)state;
+	one_bucket();
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	assert_int_equal(send_flags(TCP_ACK), 1);
+	for (port = 1; port < 1000; port++)
+		send_from_port(port, TCP_ACK);
+	assert_int_equal(count_states(FLOW_OPEN), 1);
+	assert_int_equal(count_states(FLOW_ADOPTED), BUCKET_SLOTS - 1);
+	assert_int_equal(lost(FLOW_OPEN), 0);
+	assert_int_equal(lost(FLOW_ADOPTED), 1000 - 1 - (BUCKET_SLOTS - 1));
+	set_in_flight(&second_is_least);
+	assert_int_equal(send_flags(TCP_ACK), 1);
+}
+
+static void test_an_adopted_flow_that_goes_on_is_open(void **state)
+{
+	(void)state;
+	one_bucket();
+	send_flags(TCP_ACK);
+	assert_int_equal(count_states(FLOW_ADOPTED), 1);
+	age_flows(5);
+	send_flags(TCP_ACK);
+	assert_int_equal(count_states(FLOW_OPEN), 1);
+}
+
+/* Of SYNs that nobody goes on with, the oldest gives way, not the one in a certain place. */
+static void test_the_oldest_syn_gives_way(void **state)
+{
+	uint16_t port;
+
+	(void)state;
+	one_bucket();
+	for (port = 1; port <= BUCKET_SLOTS; port++) {
+		send_from_port(port, TCP_SYN);
+		age_flows(2);
+	}
+	for (port = 11; port < 18; port++)
+		send_from_port(port, TCP_SYN);
+	assert_int_equal(lost(FLOW_OPENING), 7);
+	assert_int_equal(lost(FLOW_CONTESTED), 0);
+	set_in_flight(&second_is_least);
+	assert_int_equal(send_from_port(BUCKET_SLOTS, TCP_ACK), 1);
+	assert_int_equal(count_states(FLOW_OPEN), 1);
+}
+
+/* In a flood of SYNs an honest one may be forgotten before its ACK comes, which finds the same backend. */
+static void test_contested_flows_go_by_their_hash(void **state)
+{
+	uint32_t chosen[64];
+	uint16_t port;
+
+	(void)state;
+	one_bucket();
+	for (port = 1; port <= BUCKET_SLOTS; port++)
+		send_from_port(port, TCP_SYN);
+	for (port = 100; port < 164; port++)
+		chosen[port - 100] = send_from_port(port, TCP_SYN);
+	assert_int_equal(lost(FLOW_CONTESTED), 64);
+	set_in_flight(&second_is_least);
+	for (port = 100; port < 164; port++)
+		assert_int_equal(send_from_port(port, TCP_ACK), chosen[port - 100]);
 }
 
 static void test_flows_are_told_apart(void **state)
@@ -368,6 +537,13 @@ int main(void)
 		cmocka_unit_test(test_flows_outlive_their_ring),
 		cmocka_unit_test(test_a_flow_whose_backend_is_gone_is_chosen_anew),
 		cmocka_unit_test(test_a_flood_of_syns_spares_what_is_established),
+		cmocka_unit_test(test_a_full_bucket_of_open_flows_takes_no_more),
+		cmocka_unit_test(test_what_is_idle_for_long_gives_way),
+		cmocka_unit_test(test_what_lasts_is_kept_longer),
+		cmocka_unit_test(test_forged_acks_take_nobodys_place),
+		cmocka_unit_test(test_an_adopted_flow_that_goes_on_is_open),
+		cmocka_unit_test(test_the_oldest_syn_gives_way),
+		cmocka_unit_test(test_contested_flows_go_by_their_hash),
 		cmocka_unit_test(test_flows_are_told_apart),
 		cmocka_unit_test(test_hashed_flows_follow_the_ring),
 		cmocka_unit_test(test_pending_spreads_a_burst),

@@ -86,7 +86,7 @@ static void balancer_full(void **state)
 {
 	static const char text[] = "interfaces: [eth0, enp1s0.100]\n"
 				   "listen: 127.0.0.1:9570\n"
-				   "flow_table_entries: 65536\n"
+				   "flow_table: {entries: 65536, udp_timeout: 10s}\n"
 				   "hash_seed: 0xfeedbeefcafe0123\n"
 				   "services:\n"
 				   "  - name: web\n"
@@ -115,7 +115,8 @@ static void balancer_full(void **state)
 	assert_string_equal(address_text(config->listen.address), "127.0.0.1");
 	assert_int_equal(config->listen.port, 9570);
 	assert_false(config->keyed);
-	assert_int_equal(config->flow_table_entries, 65536);
+	assert_int_equal(config->flow_table.entries, 65536);
+	assert_int_equal(config->flow_table.udp_timeout_ns, 10000000000);
 	assert_true(config->hash_seed == 0xfeedbeefcafe0123);
 	assert_int_equal(config->service_count, 2);
 	service = &config->services[0];
@@ -162,7 +163,8 @@ static void balancer_defaults(void **state)
 	assert_string_equal(address_text(config->listen.address), "127.0.0.1");
 	assert_int_equal(config->listen.port, 9570);
 	assert_false(config->keyed);
-	assert_int_equal(config->flow_table_entries, 1048576);
+	assert_int_equal(config->flow_table.entries, 1000000);
+	assert_int_equal(config->flow_table.udp_timeout_ns, 30000000000);
 	assert_int_equal(config->hash_seed, 0);
 	assert_string_equal(config->services[0].name, "10.1.0.100:80");
 	assert_int_equal(config->services[0].protocol, IPPROTO_TCP);

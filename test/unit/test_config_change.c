@@ -105,7 +105,7 @@ static void test_differences(void **state)
 	now = read_text(fixture, CONFIG_BALANCER,
 			"interfaces: [eth0, eth1]\n"
 			"listen: 0.0.0.0:9570\n"
-			"flow_table_entries: 65536\n"
+			"flow_table: {entries: 65536}\n"
 			"hash_seed: 0x5eed\n"
 			"services:\n"
 			"  - name: api\n"
@@ -121,7 +121,7 @@ static void test_differences(void **state)
 	expect_difference(fixture, before, now,
 			  "interfaces is [eth0, eth1], was [eth0]\n"
 			  "listen is 0.0.0.0:9570, was 127.0.0.1:9570\n"
-			  "flow_table_entries is 65536, was 1048576 FIXED\n"
+			  "flow_table.entries is 65536, was 1000000 FIXED\n"
 			  "hash_seed is 0x5eed, was 0 FIXED\n"
 			  "service api is added\n"
 			  "service www: name is www, was web\n"
@@ -138,7 +138,7 @@ static void test_differences(void **state)
 	expect_difference(fixture, copy, before,
 			  "interfaces is [eth0], was [eth0, eth1]\n"
 			  "listen is 127.0.0.1:9570, was 0.0.0.0:9570\n"
-			  "flow_table_entries is 1048576, was 65536 FIXED\n"
+			  "flow_table.entries is 1000000, was 65536 FIXED\n"
 			  "hash_seed is 0, was 0x5eed FIXED\n"
 			  "service web: name is web, was www\n"
 			  "service web: policy is power-of-choices, was maglev\n"
@@ -244,7 +244,7 @@ static void test_round_trip(void **state)
 	/* Complete: also what the file has not said. The key itself is in no file but its own. */
 	assert_true(file_has(fixture, "poll_port: 9571\n"));
 	assert_true(file_has(fixture, "stale_after: 1501500us\n"));
-	assert_true(file_has(fixture, "flow_table_entries: 1048576\n"));
+	assert_true(file_has(fixture, "flow_table: {entries: 1000000, udp_timeout: 30s}\n"));
 	assert_false(file_has(fixture, "0001020304"));
 	config_free(again);
 	config_free(config);
