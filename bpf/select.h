@@ -139,24 +139,33 @@ static long consider_member(__u32 number, struct selection *selection)
 	return 0;
 }
 
+/* A look at all of a service's backends, from one on, until one will do. */
+struct search {
+	const struct service *service;
+	__u32 id;
+	__u32 first;
+	__u32 avoided;
+	__u32 found;
+};
+
 /* For bpf_loop(): ends at one that need not be shunned. */
-static long consider_good(__u32 number, struct selection *selection)
+static long consider_good(__u32 number, struct search *search)
 {
-	const struct service *service = selection->service;
-	__u32 id = selection->id, place, index;
+	const struct service *service = search->service;
+	__u32 id = search->id, place, index;
 	void *ring = bpf_map_lookup_elem(&rings, &id);
 	struct backend *backend;
 
 	if (!ring || !service)
 		return 1;
-	place = selection->first + number;
+	place = search->first + number;
 	if (place >= service->member_count)
 		place -= service->member_count;
 	index = ring_read(ring, service->ring_size + place);
 	backend = bpf_map_lookup_elem(&backends, &index);
-	if (index == selection->avoided || !backend || is_shunned(backend, index))
+	if (index == search->avoided || !backend || is_shunned(backend, index))
 		return 0;
-	selection->backend = index;
+	search->found = index;
 	return 1;
 }
 
@@ -166,18 +175,18 @@ static long consider_good(__u32 number, struct selection *selection)
  */
 __noinline __u32 any_good(const struct service *service, __u64 hash, __u32 avoided)
 {
-	struct selection selection = {
+	struct search search = {
 		.service = service,
-		.backend = BACKEND_NONE,
 		.avoided = avoided,
+		.found = BACKEND_NONE,
 	};
 
 	if (!service)
 		return BACKEND_NONE;
-	selection.id = service->id;
-	selection.first = (__u32)((hash >> 32) * service->member_count >> 32);
-	bpf_loop(service->member_count, consider_good, &selection, 0);
-	return selection.backend;
+	search.id = service->id;
+	search.first = (__u32)((hash >> 32) * service->member_count >> 32);
+	bpf_loop(service->member_count, consider_good, &search, 0);
+	return search.found;
 }
 
 static __always_inline __u32 next_of_schedule(void *ring, const struct service *service)

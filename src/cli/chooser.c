@@ -43,13 +43,13 @@ static __u32 bpf_get_prandom_u32(void)
 	return getrandom(&number, sizeof(number), 0) < 0 ? 0 : number;
 }
 
-static long bpf_loop(__u32 count, long (*callback)(__u32, struct selection *),
-		     struct selection *context, __u64 flags)
+static long bpf_loop(__u32 count, void *callback, void *context, __u64 flags)
 {
+	long (*step)(__u32, void *) = callback;
 	__u32 i;
 
 	(void)flags;
-	for (i = 0; i < count && !callback(i, context); i++)
+	for (i = 0; i < count && !step(i, context); i++)
 		;
 	return i;
 }
