@@ -140,7 +140,8 @@ $(BUILD)/test/fuzz/%: test/fuzz/%.c $(TESTABLE)
 		$(TESTABLE) $(LIBRARY_LIBS)
 
 # The servers and the clients of the lab's measurements, and of its stories of nothing lost.
-LAB_PROGRAMS := $(BUILD)/lab/worker $(BUILD)/lab/load $(BUILD)/lab/stream
+LAB_PROGRAMS := $(BUILD)/lab/worker $(BUILD)/lab/load $(BUILD)/lab/stream $(BUILD)/lab/flood \
+	$(BUILD)/lab/sink.bpf.o
 LAB_HEADERS := $(wildcard lab/*.h) bpf/shared.h bpf/choose.h wire/load_report.h
 
 $(BUILD)/lab/worker: $(wildcard lab/worker*.c) $(LAB_HEADERS) $(BUILD)/flags
@@ -154,6 +155,17 @@ $(BUILD)/lab/load: $(wildcard lab/load*.c) $(LAB_HEADERS) $(BUILD)/flags
 $(BUILD)/lab/stream: $(wildcard lab/stream*.c) $(LAB_HEADERS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab $(LDFLAGS) -o $@ $(filter %.c,$^) -lm
+
+$(BUILD)/lab/%.bpf.o: lab/%.bpf.c lab/flood.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(BUILD)/lab/flood.skel.h: $(BUILD)/lab/flood.bpf.o
+	$(call say,SKEL,$@)$(call skeleton,flood)
+
+$(BUILD)/lab/flood: lab/flood.c $(BUILD)/lab/flood.skel.h $(LAB_HEADERS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab -isystem $(BUILD)/lab $(LDFLAGS) -o $@ lab/flood.c -lbpf
 
 # Test runs of the balancer's program, timed by the kernel.
 PACKET_BENCH := $(BUILD)/bench/packet
@@ -227,6 +239,12 @@ bench-throughput: ## what a balancer in between costs: ours, nftables, HAProxy
 	@packaging/deps build test demo bench
 	@$(MAKE) --no-print-directory all
 	@bench/throughput
+
+.PHONY: bench-flood
+bench-flood: ## what forged packets do to 1,000 live connections, 5 minutes
+	@packaging/deps build test demo
+	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
+	@bench/flood
 
 .PHONY: bench-loss
 bench-loss: ## what lost reports and lost SYNs cost
@@ -329,12 +347,12 @@ TIDY = xargs -P $$(nproc) -n 3 sh -c 'out=$$($(CLANG_TIDY) --quiet "$$@" -- $(1)
 .PHONY: lint
 lint: ## clang-format, clang-tidy, shellcheck
 	@packaging/deps build lint
-	@$(MAKE) -s $(SKELETONS) $(BUILD)/bench/packet.skel.h
+	@$(MAKE) -s $(SKELETONS) $(BUILD)/bench/packet.skel.h $(BUILD)/lab/flood.skel.h
 	@$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
 	@shellcheck -x $(SHELL_FILES)
 	@printf '%s\n' $(BPF_FILES) | $(call TIDY,$(BPF_CFLAGS))
 	@printf '%s\n' $(filter-out $(BPF_FILES),$(filter %.c,$(C_FILES))) | \
-		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench -Itest -isystem $(BUILD)/bench)
+		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench -Itest -isystem $(BUILD)/bench -isystem $(BUILD)/lab)
 
 .PHONY: format
 format: ## put all C files into the house's format

@@ -18,6 +18,13 @@ def revision():
     return done.stdout.strip()
 
 
+def put_between(path, name, text):
+    """Replaces what stands in the document between the lines <!-- NAME --> and <!-- /NAME -->."""
+    begin, end = f'<!-- {name} -->\n', f'<!-- /{name} -->\n'
+    before, rest = path.read_text().split(begin, 1)
+    path.write_text(before + begin + text + end + rest.split(end, 1)[1])
+
+
 class Store:
     def __init__(self, path, fresh, settings):
         """settings: what must be the same for all that stands in one file."""
