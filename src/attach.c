@@ -187,6 +187,17 @@ int attach_xdp(const struct runtime *runtime, struct bpf_program *program, const
 	return err;
 }
 
+void detach_xdp(const struct runtime *runtime, const char *interface)
+{
+	char path[PATH_MAX], name[64];
+
+	/* The pin is all that holds the link. */
+	snprintf(name, sizeof(name), "xdp-%s", interface);
+	pin_path(runtime, name, path);
+	if (unlink(path) && errno != ENOENT)
+		log_warning("%s: cannot take the XDP program off: %s", interface, strerror(errno));
+}
+
 static const char *direction_name(enum bpf_tc_attach_point direction)
 {
 	return direction == BPF_TC_INGRESS ? "ingress" : "egress";

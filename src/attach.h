@@ -32,6 +32,9 @@ void *map_view(const struct bpf_map *map, int protection);
 int attach_xdp(const struct runtime *runtime, struct bpf_program *program, const char *interface,
 	       int ifindex, bool *native);
 
+/* Takes it off again. */
+void detach_xdp(const struct runtime *runtime, const char *interface);
+
 /* Likewise for tc; direction is BPF_TC_INGRESS or BPF_TC_EGRESS. */
 int attach_tc(const struct runtime *runtime, struct bpf_program *program, const char *interface,
 	      int ifindex, enum bpf_tc_attach_point direction);

@@ -33,6 +33,7 @@ struct backend_config {
 	struct in_addr address;
 	uint32_t weight; /* 1..WEIGHT_MAX; default 1 */
 	uint32_t draining; /* as a truth value */
+	bool leaving; /* in no file: until its last connection has ended */
 	int line;
 };
 
@@ -53,6 +54,7 @@ struct service_config {
 	uint32_t ring_size; /* a prime up to RING_SIZE_MAX; default 16381 */
 	struct backend_config *backends; /* none for a server */
 	size_t backend_count;
+	bool leaving; /* likewise */
 	int line;
 };
 
@@ -113,12 +115,18 @@ void config_free(struct config *config);
 /* All of its own. NULL for want of memory. */
 struct config *config_copy(const struct config *config);
 
+/* Without what leaves: as a file would have it. NULL for want of memory. */
+struct config *config_copy_staying(const struct config *config);
+
 /* As a file with every key; secrets only by their files' names. Reading it gives the same. */
 void config_write(const struct config *config, FILE *out);
 
 /* Which of the two a file is, by its keys (`balancers:` = a server's); -errno if neither. */
 int config_guess_role(const char *path, enum config_role *role, config_mistake *tell,
 		      void *context);
+
+/* The line of a key at the top of a file, or of what "report.max_share" is in; 0 if it is not there. */
+int config_line(const char *path, const char *key);
 
 /* Every key that a role's file may have: what it means, what is expected, its default. */
 void config_explain(enum config_role role, FILE *out);

@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define EXIT_USAGE 2
@@ -85,6 +86,7 @@ int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **a
 		return EXIT_USAGE;
 	if (values[VERBOSE])
 		log_verbose();
+	daemon->config_path = values[CONFIG];
 	if (config_load(values[CONFIG], role, &daemon->config, stderr))
 		return EXIT_FAILURE;
 	err = runtime_open(&daemon->runtime, values[INSTANCE] ? values[INSTANCE] : argv[0]);
@@ -177,6 +179,36 @@ void daemon_ready(struct daemon *daemon, const char *format, ...)
 	sd_notifyf(0, "READY=1\nSTATUS=%s", text);
 }
 
+static void hang_up(evutil_socket_t signal, short events, void *context)
+{
+	struct daemon *daemon = context;
+
+	(void)signal;
+	(void)events;
+	daemon->reload(daemon->reload_context);
+}
+
+int daemon_on_reload(struct daemon *daemon, void (*reload)(void *context), void *context)
+{
+	daemon->reload = reload;
+	daemon->reload_context = context;
+	daemon->hang_up = evsignal_new(daemon->base, SIGHUP, hang_up, daemon);
+	return daemon->hang_up && !event_add(daemon->hang_up, NULL) ? 0 : -ENOMEM;
+}
+
+void daemon_reloading(const struct daemon *daemon)
+{
+	if (daemon->ready)
+		sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			   (unsigned long long)now_ns() / 1000);
+}
+
+void daemon_reloaded(const struct daemon *daemon)
+{
+	if (daemon->ready)
+		sd_notify(0, "READY=1");
+}
+
 void daemon_run(struct daemon *daemon)
 {
 	event_base_dispatch(daemon->base);
@@ -197,6 +229,7 @@ void daemon_close(struct daemon *daemon, bool take_back)
 		neighbours_close(daemon->neighbours);
 	free_event(daemon->interrupt);
 	free_event(daemon->terminate);
+	free_event(daemon->hang_up);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	if (daemon->host && take_back)

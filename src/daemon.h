@@ -25,7 +25,10 @@ struct daemon {
 	bool inherited; /* a predecessor's data path is in place */
 	struct host *host;
 	struct event_base *base;
-	struct event *interrupt, *terminate;
+	struct event *interrupt, *terminate, *hang_up;
+	const char *config_path;
+	void (*reload)(void *context);
+	void *reload_context;
 	struct neighbours *neighbours;
 	struct event *neighbour_readable, *neighbour_timer;
 	struct http *http;
@@ -51,6 +54,13 @@ struct event *daemon_every(struct daemon *daemon, unsigned int milliseconds, eve
 /* Tells systemd and whoever reads the log that traffic flows. */
 void daemon_ready(struct daemon *daemon, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* What SIGHUP is to do. 0 or -ENOMEM. */
+int daemon_on_reload(struct daemon *daemon, void (*reload)(void *context), void *context);
+
+/* Tells systemd that the file is read again, and that this is done. */
+void daemon_reloading(const struct daemon *daemon);
+void daemon_reloaded(const struct daemon *daemon);
 
 /* Until a signal ends it. */
 void daemon_run(struct daemon *daemon);

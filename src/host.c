@@ -299,6 +299,43 @@ static int address_restore(const struct change *change)
 	return rc;
 }
 
+static bool concerns(const struct change *change, const char *interface,
+		     const struct in_addr *address)
+{
+	if (strcmp(change->interface, interface))
+		return false;
+	if (address)
+		return change->kind == CHANGE_ADDRESS && change->address.s_addr == address->s_addr;
+	return change->kind == CHANGE_SYSCTL;
+}
+
+/* One thing may have been changed several times: from the latest back. */
+static int take_back(struct host *host, const char *interface, const struct in_addr *address)
+{
+	const struct change *change = journal_last(host->journal), *earlier;
+	int rc = 0;
+
+	for (; change && !rc; change = earlier) {
+		earlier = change->earlier;
+		if (!concerns(change, interface, address))
+			continue;
+		rc = address ? address_restore(change) : sysctl_restore(change);
+		if (!rc)
+			rc = journal_drop(host->journal, change);
+	}
+	return rc;
+}
+
+int host_take_back_address(struct host *host, const char *interface, struct in_addr address)
+{
+	return take_back(host, interface, &address);
+}
+
+int host_take_back_sysctls(struct host *host, const char *interface)
+{
+	return take_back(host, interface, NULL);
+}
+
 int host_restore(struct host *host)
 {
 	const struct change *change = journal_last(host->journal);

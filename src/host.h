@@ -21,6 +21,10 @@ int host_open(const char *journal_path, struct host **host);
 /* Closes without taking anything back: the journal stays. NULL is allowed. */
 void host_close(struct host *host);
 
+/* Takes back what was done of that, by us or a predecessor: nothing, if somebody else had done it. */
+int host_take_back_address(struct host *host, const char *interface, struct in_addr address);
+int host_take_back_sysctls(struct host *host, const char *interface);
+
 /* Takes every change back, the last one first, and removes the journal. Says what failed. */
 int host_restore(struct host *host);
 

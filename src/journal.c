@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,64 @@ void journal_drop_last(struct journal *journal)
 	if (ftruncate(journal->file, end))
 		log_warning("cannot shorten the journal %s: %s", journal->path, strerror(errno));
 	journal_pop(journal);
+}
+
+/* From the earliest on, which is the last of the list. */
+static int write_changes(FILE *stream, const struct change *change, const struct change *without)
+{
+	char line[LINE_MAX_BYTES];
+	int rc;
+
+	if (!change)
+		return 0;
+	rc = write_changes(stream, change->earlier, without);
+	if (rc || change == without)
+		return rc;
+	change_format(change, line, sizeof(line));
+	return fputs(line, stream) < 0 ? -errno : 0;
+}
+
+/* A new file in place of the old one: whoever reads it finds all of one of the two. */
+static int write_anew(struct journal *journal, const struct change *without)
+{
+	char path[PATH_MAX];
+	int file, rc;
+	FILE *stream;
+
+	snprintf(path, sizeof(path), "%s.new", journal->path);
+	file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (file < 0)
+		return -errno;
+	stream = fdopen(dup(file), "w");
+	rc = stream ? write_changes(stream, journal->last, without) : -errno;
+	if (stream && fclose(stream) && !rc)
+		rc = -errno;
+	if (!rc && (fsync(file) || rename(path, journal->path)))
+		rc = -errno;
+	if (rc) {
+		unlink(path);
+		close(file);
+		return rc;
+	}
+	close(journal->file);
+	journal->file = file;
+	return 0;
+}
+
+int journal_drop(struct journal *journal, const struct change *change)
+{
+	struct change **place = &journal->last;
+	int rc = write_anew(journal, change);
+
+	if (rc) {
+		log_error("cannot write the journal %s anew: %s", journal->path, strerror(-rc));
+		return rc;
+	}
+	while (*place != change)
+		place = &(*place)->earlier;
+	*place = change->earlier;
+	free((void *)change);
+	return 0;
 }
 
 const struct change *journal_last(const struct journal *journal)

@@ -38,6 +38,9 @@ int journal_add(struct journal *journal, const struct change *change);
 /* The change that was added last could not be made. */
 void journal_drop_last(struct journal *journal);
 
+/* A change has been taken back: it is forgotten, on disk too. Says what failed. */
+int journal_drop(struct journal *journal, const struct change *change);
+
 /* The latest change; the ones before it by `earlier`. NULL if there is none. */
 const struct change *journal_last(const struct journal *journal);
 

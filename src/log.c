@@ -19,6 +19,8 @@ static const char *const prefixes[] = {
 
 static const char *line_name;
 static bool verbose;
+static log_heard *listener;
+static void *listener_context;
 
 void log_name(const char *name)
 {
@@ -28,6 +30,12 @@ void log_name(const char *name)
 void log_verbose(void)
 {
 	verbose = true;
+}
+
+void log_listen(log_heard *heard, void *context)
+{
+	listener = heard;
+	listener_context = context;
 }
 
 /* What does not fit is cut; the text is always terminated. Returns the new length. */
@@ -54,11 +62,11 @@ void log_print(enum log_level level, const char *format, ...)
 	char line[LINE_MAX_BYTES];
 	int saved_errno = errno;
 	va_list arguments;
-	size_t length, i;
+	size_t length, start, i;
 
 	if (level == LOG_DEBUG && !verbose)
 		return;
-	length = print_start(line, sizeof(line), level);
+	length = start = print_start(line, sizeof(line), level);
 	va_start(arguments, format);
 	/* One byte less than there is: room for the newline. */
 	length = append(line, sizeof(line) - 1, length, format, arguments);
@@ -71,6 +79,9 @@ void log_print(enum log_level level, const char *format, ...)
 		if (line[i] == '\n')
 			line[i] = ' ';
 	}
+	line[length] = '\0';
+	if (listener)
+		listener(level, line + start, listener_context);
 	line[length++] = '\n';
 	while (write(STDERR_FILENO, line, length) < 0 && errno == EINTR)
 		;

@@ -17,6 +17,11 @@ enum log_level {
 void log_name(const char *name);
 void log_verbose(void);
 
+typedef void log_heard(enum log_level level, const char *text, void *context);
+
+/* Besides, each message is told to somebody until further notice; NULL: to nobody any more. */
+void log_listen(log_heard *heard, void *context);
+
 void log_print(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_print(LOG_ERROR, __VA_ARGS__)

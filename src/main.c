@@ -43,6 +43,8 @@ static const struct verb verbs[] = {
 	{"drain", drain_command, "send a backend no new connections, and keep those it has",
 	 drain_options},
 	{"undrain", undrain_command, "send a drained backend new connections again", drain_options},
+	{"reload", reload_command, "read the configuration file again, and change what differs",
+	 reload_options},
 	{"check-config", check_config_command, "tell every mistake in a configuration file",
 	 check_config_options},
 	{"complete", complete_command, "tell shells what may come next on a command line",

@@ -10,27 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "balancer/dataplane.h"
-#include "balancer/poll.h"
-#include "balancer/rebuild.h"
-#include "balancer/routes.h"
-#include "balancer/status.h"
-#include "balancer/weights.h"
-#include "daemon.h"
+#include "balancer/balancer_private.h"
 #include "log.h"
 
 /* How long an answer to ARP is waited for before the others are served without. */
 #define READY_PATIENCE_MS 3000
-
-struct balancer {
-	struct daemon daemon;
-	struct dataplane dataplane;
-	struct sources sources; /* what the API tells from */
-	struct poller *poller;
-	struct weights *weights;
-	struct rebuild *rebuild; /* of rings; none before all backends are watched */
-	struct event *sampling, *weighting, *patience;
-};
 
 static size_t count_resolved(const struct balanced_service *service)
 {
@@ -109,12 +93,13 @@ static void tell_neighbour(struct events *events, const struct neighbour *before
 
 	address_format(now->address, address);
 	mac_format(now->mac, mac);
-	if (!now->resolved && !before->resolved)
-		return; /* not yet */
+	if (now->resolved == before->resolved &&
+	    (!now->resolved || !memcmp(before->mac, now->mac, sizeof(now->mac))))
+		return; /* not yet, or nothing new */
 	if (!now->resolved)
 		events_add(events, EVENT_NO_NEIGHBOUR, NULL, address,
 			   "does not answer ARP any more: new connections go to the others");
-	else if (before->resolved && memcmp(before->mac, now->mac, sizeof(now->mac)))
+	else if (before->resolved)
 		events_add(events, EVENT_MAC_CHANGED, NULL, address, "is at %s, no longer at %s",
 			   mac, mac_format(before->mac, old));
 	else
@@ -141,31 +126,16 @@ static void backend_moved(const struct neighbour *neighbour, void *context)
 		tell_ready(balancer);
 }
 
-static int prepare_host(struct balancer *balancer)
-{
-	const struct config *config = balancer->daemon.config;
-	struct host *host = balancer->daemon.host;
-	int err;
-
-	for (size_t i = 0; i < config->service_count; i++) {
-		err = host_add_address(host, "lo", config->services[i].address.address);
-		if (err)
-			return err;
-	}
-	/* The kernel's FIB look-up in XDP, by which reports' packets find their client, wants it. */
-	for (size_t i = 0; i < config->interface_count; i++) {
-		err = host_set_sysctl(host, config->interfaces[i], "forwarding", 1);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 static void build_ring(size_t service, void *context)
 {
 	struct balancer *balancer = context;
 
 	dataplane_build_ring(&balancer->dataplane, &balancer->dataplane.services[service]);
+}
+
+struct rebuild *balancer_rebuild(struct balancer *balancer, size_t services)
+{
+	return rebuild_open(balancer->daemon.base, services, build_ring, balancer);
 }
 
 /* With all who have answered by now. Without any, a predecessor's ring serves better than none. */
@@ -174,7 +144,7 @@ static int build_first_rings(struct balancer *balancer)
 	const struct dataplane *dataplane = &balancer->dataplane;
 	size_t count = dataplane->config->service_count;
 
-	balancer->rebuild = rebuild_open(balancer->daemon.base, count, build_ring, balancer);
+	balancer->rebuild = balancer_rebuild(balancer, count);
 	if (!balancer->rebuild)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
@@ -185,7 +155,7 @@ static int build_first_rings(struct balancer *balancer)
 }
 
 /* A full neighbour table may have room later: then the backend is found by the refresh. */
-static int watch_backend(struct balancer *balancer, struct in_addr address, bool *table_full)
+int balancer_watch_backend(struct balancer *balancer, struct in_addr address, bool *table_full)
 {
 	int err = neighbours_watch(balancer->daemon.neighbours, address);
 	char text[INET_ADDRSTRLEN];
@@ -212,16 +182,24 @@ static int watch_backends(struct balancer *balancer)
 	err = daemon_watch_neighbours(&balancer->daemon, backend_moved, balancer);
 	for (size_t i = 0; !err && i < config->service_count; i++)
 		for (size_t j = 0; !err && j < config->services[i].backend_count; j++)
-			err = watch_backend(balancer, config->services[i].backends[j].address,
-					    &table_full);
+			err = balancer_watch_backend(
+				balancer, config->services[i].backends[j].address, &table_full);
 	return err ? err : build_first_rings(balancer);
 }
 
 static void sample(evutil_socket_t fd, short events, void *context)
 {
+	struct balancer *balancer = context;
+
 	(void)fd;
 	(void)events;
-	sources_sample(context);
+	sources_sample(&balancer->sources);
+	leave_look(balancer);
+}
+
+static void hang_up(void *context)
+{
+	balancer_reload(context, NULL);
 }
 
 static void weigh(evutil_socket_t fd, short events, void *context)
@@ -263,8 +241,7 @@ static int start_timers(struct balancer *balancer)
 	size_t resolved;
 
 	balancer->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, balancer);
-	balancer->sampling =
-		daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, &balancer->sources);
+	balancer->sampling = daemon_every(daemon, STATUS_SAMPLE_INTERVAL_MS, sample, balancer);
 	balancer->weighting = daemon_every(daemon, WEIGHTS_INTERVAL_MS, weigh, balancer->weights);
 	if (!balancer->patience || !balancer->sampling || !balancer->weighting)
 		return -ENOMEM;
@@ -279,17 +256,22 @@ static int start(struct balancer *balancer)
 	struct daemon *daemon = &balancer->daemon;
 	int err;
 
-	err = dataplane_load(&balancer->dataplane, daemon->config, &daemon->runtime);
+	balancer->file = config_copy(daemon->config);
+	if (!balancer->file)
+		return -ENOMEM;
+	err = dataplane_load(&balancer->dataplane, daemon->config, balancer->file,
+			     &daemon->runtime);
 	if (!err)
 		err = sources_open(sources, daemon->base, &balancer->dataplane);
 	if (!err)
-		err = prepare_host(balancer);
+		err = balancer_prepare_host(balancer, daemon->config, NULL);
 	if (!err)
 		err = watch_backends(balancer);
 	if (err)
 		return err;
 	balancer->weights = weights_open(&balancer->dataplane);
 	sources->weights = balancer->weights;
+	sources->balancer = balancer;
 	if (!balancer->weights)
 		return -ENOMEM;
 	err = daemon_serve(daemon, balancer_routes, &balancer->sources);
@@ -300,6 +282,8 @@ static int start(struct balancer *balancer)
 	if (!err)
 		err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
 	status_polls(sources->status, balancer->poller);
+	if (!err)
+		err = daemon_on_reload(daemon, hang_up, balancer);
 	if (!err)
 		err = start_timers(balancer);
 	return err;
@@ -334,6 +318,7 @@ int balancer_command(int argc, char **argv)
 	if (take_back)
 		dataplane_detach(&balancer.dataplane);
 	dataplane_close(&balancer.dataplane);
+	config_free(balancer.file);
 	daemon_close(&balancer.daemon, take_back);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -72,11 +72,10 @@ int change_parse(const char *text, size_t length, struct change *change,
 	return err;
 }
 
-static void set(struct dataplane *dataplane, struct member *member, uint32_t configured,
-		uint32_t in_force, bool draining)
+static void set(struct dataplane *dataplane, struct member *member,
+		const struct backend_config *config, uint32_t in_force)
 {
-	member->configured = configured;
-	member->draining = draining;
+	*member->config = *config;
 	member_set_weight(dataplane, member, in_force);
 }
 
@@ -88,22 +87,33 @@ static bool takes_connections(const struct balanced_service *service)
 	return false;
 }
 
-static void tell(const struct sources *sources, const struct balanced_service *service,
-		 const struct member *member, const struct member *before)
+static void tell_weight(const struct sources *sources, const char *service, const char *address,
+			const struct member *member, uint32_t before)
 {
+	char file[64] = "has no such backend";
+
+	if (member->file)
+		snprintf(file, sizeof(file), "says %u", member->file->weight);
+	events_add(sources->events, EVENT_WEIGHT_SET, service, address,
+		   "has weight %u now, by hand, not %u; the file %s", member->config->weight,
+		   before, file);
+}
+
+static void tell(const struct sources *sources, const struct balanced_service *service,
+		 const struct member *member, const struct backend_config *before)
+{
+	const struct backend_config *now = member->config;
 	const char *name = service->config->name;
 	char address[INET_ADDRSTRLEN];
 
-	address_format(member->config->address, address);
-	if (member->configured != before->configured)
-		events_add(sources->events, EVENT_WEIGHT_SET, name, address,
-			   "has weight %u now, by hand, not %u; the file says %u",
-			   member->configured, before->configured, member->config->weight);
-	if (member->draining && !before->draining)
+	address_format(now->address, address);
+	if (now->weight != before->weight)
+		tell_weight(sources, name, address, member, before->weight);
+	if (now->draining && !before->draining)
 		events_add(sources->events, EVENT_DRAINING, name, address,
 			   "drains, by hand: new connections go to the others; %u are left",
 			   status_open_connections(sources->status, member));
-	if (!member->draining && before->draining)
+	if (!now->draining && before->draining)
 		events_add(sources->events, EVENT_UNDRAINED, name, address,
 			   "gets new connections again, by hand");
 }
@@ -114,18 +124,22 @@ int change_apply(struct sources *sources, size_t i, size_t j, const struct chang
 	struct dataplane *dataplane = sources->dataplane;
 	struct balanced_service *service = &dataplane->services[i];
 	struct member *member = &service->members[j];
-	const struct member before = *member;
-	bool reweighs = change->weight && change->weight != before.configured;
+	const struct backend_config before = *member->config;
+	const uint32_t in_force = member->weight;
+	struct backend_config next = before;
+	bool reweighs = change->weight && change->weight != before.weight;
 	bool took = takes_connections(service);
 	int err;
 
 	*warning = NULL;
-	set(dataplane, member, reweighs ? change->weight : before.configured,
-	    reweighs ? change->weight * WEIGHT_ONE : before.weight,
-	    change->drains ? change->draining : before.draining);
+	if (reweighs)
+		next.weight = change->weight;
+	if (change->drains)
+		next.draining = change->draining;
+	set(dataplane, member, &next, reweighs ? next.weight * WEIGHT_ONE : in_force);
 	err = dataplane_build_ring(dataplane, service);
 	if (err) {
-		set(dataplane, member, before.configured, before.weight, before.draining);
+		set(dataplane, member, &before, in_force);
 		return err;
 	}
 	if (reweighs)

@@ -19,17 +19,17 @@
 
 /* A backend of a service, as the daemon knows it. */
 struct member {
-	const struct backend_config *config;
+	struct backend_config *config; /* weight and draining: by the file or by hand */
+	const struct backend_config *file; /* what the file says of it; NULL: nothing */
 	uint32_t index; /* into the map `backends` */
 	uint32_t server; /* into the map `loads` */
 	uint32_t weight; /* in force, in 1/WEIGHT_ONE */
-	uint32_t configured; /* weight, by the file or by hand */
-	bool draining; /* by the file or by hand: takes no new connections */
+	uint64_t leaves_after; /* so many walks through the flow table, if it leaves */
 	struct neighbour neighbour;
 };
 
 struct balanced_service {
-	const struct service_config *config;
+	struct service_config *config;
 	uint32_t id;
 	struct member *members; /* config->backend_count of them */
 };
@@ -37,11 +37,14 @@ struct balanced_service {
 struct attached_interface {
 	char name[CONFIG_INTERFACE_MAX];
 	int ifindex;
+	uint8_t mac[6];
+	size_t slot; /* in the settings */
 	bool native;
 };
 
 struct dataplane {
-	const struct config *config;
+	struct config *config; /* in force */
+	const struct config *file; /* as the file had it when it was last read */
 	const struct runtime *runtime;
 	struct balancer_bpf *bpf;
 	struct attached_interface interfaces[INTERFACES_MAX];
@@ -51,23 +54,40 @@ struct dataplane {
 	size_t flow_buckets;
 	struct load *loads; /* likewise */
 	struct backend *backends; /* likewise */
+	uint32_t next_backend; /* index that may be free */
 };
 
 /*
- * Loads the programs and fills the maps; nothing is attached yet. config and runtime must outlive
- * the dataplane. Says what went wrong; 0 or -errno.
+ * Loads the programs and fills the maps; nothing is attached yet. config, file (what config was before
+ * anything was changed by hand) and runtime must outlive the dataplane. Says what went wrong; 0 or
+ * -errno.
  */
-int dataplane_load(struct dataplane *dataplane, const struct config *config,
+int dataplane_load(struct dataplane *dataplane, struct config *config, const struct config *file,
 		   const struct runtime *runtime);
 
 /* Attaches the programs to the interfaces of the configuration. */
 int dataplane_attach(struct dataplane *dataplane);
 
+/* Those of the configuration that are not there yet; takes none back. Says what went wrong; 0 or -errno. */
+int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *config);
+
+/* Those that the configuration does not name. */
+void dataplane_drop_interfaces(struct dataplane *dataplane, const struct config *config);
+
+/* Key and interfaces as they are now. 0 or -errno. */
+int dataplane_write_settings(struct dataplane *dataplane);
+
 /* Takes over what is known of how a backend's address is reached. Returns how many backends changed. */
 size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbour *neighbour);
 
+/* The number of the first member of service i, where all services' are counted one after another. */
+size_t first_member(const struct dataplane *dataplane, size_t i);
+
 /* Whether new connections may go to it: it can be reached and does not drain. */
 bool member_is_open(const struct member *member);
+
+/* Tells the data path a service's settings anew; its ring stays. 0 or -errno. */
+int dataplane_write_service(struct dataplane *dataplane, const struct balanced_service *service);
 
 /* Builds a service's ring anew out of the backends that are open. */
 int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service);

@@ -50,7 +50,7 @@ static void set_feedback(json_t *object, const struct load *load, uint64_t stale
 
 const char *member_state(const struct member *member)
 {
-	if (member->draining)
+	if (member->config->draining)
 		return "draining";
 	return member->neighbour.resolved ? "up" : "no-neighbour";
 }
@@ -60,7 +60,9 @@ const char *member_cause(const struct status *status, const struct balanced_serv
 {
 	struct load load = status->dataplane->loads[member->server];
 
-	if (member->draining)
+	if (member->config->leaving)
+		return "is removed: it is gone when its last connection has ended";
+	if (member->config->draining)
 		return "drains: new connections go to the others";
 	if (!member->neighbour.resolved)
 		return "does not answer ARP: new connections go to the others";
@@ -87,9 +89,16 @@ static json_t *changed_json(const struct member *member)
 {
 	json_t *array = json_array();
 
-	if (member->configured != member->config->weight)
+	if (member->config->leaving) {
+		if (member->file)
+			json_array_append_new(array, json_string("removed"));
+		return array;
+	}
+	if (!member->file)
+		json_array_append_new(array, json_string("added"));
+	if (member->file && member->config->weight != member->file->weight)
 		json_array_append_new(array, json_string("weight"));
-	if (member->draining != member->config->draining)
+	if (member->config->draining != (member->file && member->file->draining))
 		json_array_append_new(array, json_string("draining"));
 	return array;
 }
@@ -106,12 +115,13 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 	json_t *object = json_object();
 
 	json_object_set_new(object, "address", json_string(address_format(config->address, text)));
-	json_set_integer(object, "weight", member->configured);
+	json_set_integer(object, "weight", member->config->weight);
 	json_set_real(object, "weight_in_force", (double)member->weight / WEIGHT_ONE);
 	json_object_set_new(object, "forward", json_string("l2"));
 	json_object_set_new(object, "state", json_string(member_state(member)));
 	json_object_set_new(object, "cause", cause ? json_string(cause) : json_null());
 	json_object_set_new(object, "changed", changed_json(member));
+	json_object_set_new(object, "leaving", json_boolean(member->config->leaving));
 	json_object_set_new(object, "mac",
 			    member->neighbour.resolved ?
 				    json_string(mac_format(member->neighbour.mac, text)) :
@@ -142,15 +152,6 @@ static json_t *members_json(const struct status *status, const struct balanced_s
 							 &traffic, recent));
 	}
 	return array;
-}
-
-size_t first_member(const struct status *status, size_t i)
-{
-	size_t first = 0;
-
-	while (i > 0)
-		first += status->dataplane->services[--i].config->backend_count;
-	return first;
 }
 
 json_t *describe_service(const struct status *status, size_t i, size_t first)

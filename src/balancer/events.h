@@ -25,6 +25,11 @@
 	X(DRAINING, "draining", "a backend was drained by hand: no new connections")               \
 	X(DRAINED, "drained", "the last connection of a backend that drains has ended")            \
 	X(UNDRAINED, "undrained", "a backend gets new connections again, by hand")                 \
+	X(RELOADED, "reloaded", "the configuration file was read again, and what differs changed") \
+	X(RELOAD_REFUSED, "reload-refused",                                                        \
+	  "the configuration file was read again, and nothing has changed")                        \
+	X(BACKEND_ADDED, "backend-added", "a backend was added by hand")                           \
+	X(BACKEND_REMOVED, "backend-removed", "a backend is gone that was removed")                \
 	X(NO_BACKEND, "no-backend", "a service has no backend for new connections any more")       \
 	X(WEIGHTS_MOVED, "weights-moved", "`weights: auto` has moved a weight by a fifth or more")
 

@@ -33,10 +33,9 @@ struct measured {
 	  "1 if the backend's latest report is younger than stale_after.",                         \
 	  load_known(&m->load, now_ns(), m->service->stale_after_ns) != 0)                         \
 	X(draining, "backend_draining", "gauge",                                                   \
-	  "1 if the backend drains: it gets no new connections.",                     \
-	  m->member->draining)                                                                     \
+	  "1 if the backend drains: it gets no new connections.", m->member->config->draining)     \
 	X(weight, "backend_weight", "gauge", "Weight as configured, by the file or by hand.",      \
-	  m->member->configured)                                                                   \
+	  m->member->config->weight)                                                               \
 	X(in_force, "backend_weight_in_force", "gauge",                                            \
 	  "Weight as `weights: auto` has corrected it.", (double)m->member->weight / WEIGHT_ONE)   \
 	X(connections, "backend_connections_total", "counter", "New connections sent to it.",      \

@@ -89,7 +89,7 @@ json_t *status_service_json(const struct status *status, const char *name)
 
 	for (size_t i = 0; i < dataplane->config->service_count; i++)
 		if (!strcmp(dataplane->services[i].config->name, name))
-			return describe_service(status, i, first_member(status, i));
+			return describe_service(status, i, first_member(status->dataplane, i));
 	return NULL;
 }
 
@@ -121,7 +121,7 @@ bool status_find(const struct status *status, const char *service, const char *b
 
 json_t *status_backend_json(const struct status *status, size_t i, size_t j)
 {
-	return describe_backend(status, i, first_member(status, i), j);
+	return describe_backend(status, i, first_member(status->dataplane, i), j);
 }
 
 json_t *status_backends_json(const struct status *status)
@@ -182,7 +182,7 @@ static size_t check_service(const struct status *status, const struct balanced_s
 		open += member_is_open(member);
 		address_format(member->config->address, text);
 		/* Who drains is meant to. */
-		if (member->draining)
+		if (member->config->draining)
 			continue;
 		if (!member->neighbour.resolved)
 			add_problem(problems, name, json_string(text), "no-neighbour", cause);

@@ -244,6 +244,25 @@ int poll_open(struct event_base *base, const struct dataplane *dataplane, struct
 	return err;
 }
 
+void poll_adopt(struct poller *poller, const struct poller *before)
+{
+	if (!poller || !before)
+		return;
+	for (size_t i = 0; i < poller->target_count; i++) {
+		struct poll_target *target = &poller->targets[i];
+		const struct poll_target *known =
+			poll_find(before, &target->agent, target->protocol);
+
+		if (!known)
+			continue;
+		target->counts = known->counts;
+		target->asked_ns = known->asked_ns;
+		target->number = known->number;
+		target->answered = known->answered;
+		target->said = known->said;
+	}
+}
+
 void poll_close(struct poller *poller)
 {
 	if (!poller)

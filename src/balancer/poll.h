@@ -29,6 +29,9 @@ struct poll_counts {
 int poll_open(struct event_base *base, const struct dataplane *dataplane, struct poller **poller);
 void poll_close(struct poller *poller);
 
+/* Goes on counting where another one ends. Both may be NULL. */
+void poll_adopt(struct poller *poller, const struct poller *before);
+
 /* How a backend's agent has done; all 0 if it is not asked for that service. poller may be NULL. */
 struct poll_counts poll_counts_of(const struct poller *poller, const struct service_config *service,
 				  struct in_addr backend);

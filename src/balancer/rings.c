@@ -28,6 +28,7 @@ static int write_service(struct dataplane *dataplane, const struct balanced_serv
 	int map = bpf_map__fd(dataplane->bpf->maps.services);
 	const struct service_config *config = service->config;
 	struct service_key key = service_key(config);
+	struct service old;
 	struct service value = {
 		.id = service->id,
 		.ring_size = array->ring_size,
@@ -41,6 +42,8 @@ static int write_service(struct dataplane *dataplane, const struct balanced_serv
 		.with_pending = (uint8_t)config->with_pending,
 	};
 
+	if (!bpf_map_lookup_elem(map, &key, &old) && !memcmp(&old, &value, sizeof(value)))
+		return 0;
 	if (bpf_map_update_elem(map, &key, &value, BPF_ANY))
 		return -errno;
 	/* The VIP itself, for packets whose ports cannot be read. */
@@ -49,10 +52,29 @@ static int write_service(struct dataplane *dataplane, const struct balanced_serv
 	return bpf_map_update_elem(map, &key, &value, BPF_ANY) ? -errno : 0;
 }
 
-static int replace_array(struct dataplane *dataplane, uint32_t id, const struct ring_array *array)
+static uint32_t array_size(uint32_t ring_size, uint32_t member_count, uint32_t schedule_size)
+{
+	return ring_size + member_count + schedule_size;
+}
+
+/* How far the data path may look into the array until write_service() has told it the new sizes. */
+static uint32_t size_in_force(const struct dataplane *dataplane,
+			      const struct balanced_service *service)
+{
+	struct service_key key = service_key(service->config);
+	struct service value;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(dataplane->bpf->maps.services), &key, &value))
+		return 0;
+	return array_size(value.ring_size, value.member_count, value.schedule_size);
+}
+
+/* size: at least the array's own; what is beyond it is the ring again. */
+static int replace_array(struct dataplane *dataplane, uint32_t id, const struct ring_array *array,
+			 uint32_t size)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	uint32_t size = array->ring_size + array->member_count + array->schedule_size;
+	uint32_t used = array_size(array->ring_size, array->member_count, array->schedule_size);
 	uint64_t *view;
 	int fd, err = 0;
 
@@ -66,7 +88,7 @@ static int replace_array(struct dataplane *dataplane, uint32_t id, const struct 
 		goto out;
 	}
 	for (uint32_t i = 0; i < size; i++)
-		view[i] = array->slots[i];
+		view[i] = array->slots[i < used ? i : i % array->ring_size];
 	munmap(view, size * sizeof(*view));
 	if (bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.rings), &id, &fd, BPF_ANY))
 		err = -errno;
@@ -77,18 +99,25 @@ out:
 
 bool member_is_open(const struct member *member)
 {
-	return member->neighbour.resolved && !member->draining;
+	return member->neighbour.resolved && !member->config->draining;
 }
 
-/* The members that are open. Returns how many. */
-static size_t list_members(const struct balanced_service *service, struct ring_member *members)
+/* Who leaves serves on until somebody else can. */
+static bool is_last_resort(const struct member *member)
+{
+	return member->neighbour.resolved && member->config->leaving;
+}
+
+/* The members that are open, or else those that are not gone yet. Returns how many. */
+static size_t list_members(const struct balanced_service *service, bool open,
+			   struct ring_member *members)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		const struct member *member = &service->members[i];
 
-		if (member_is_open(member))
+		if (open ? member_is_open(member) : is_last_resort(member))
 			members[count++] = (struct ring_member){
 				.id = member->index,
 				.identity = ntohl(member->config->address.s_addr),
@@ -118,21 +147,42 @@ static int fill_array(struct ring_array *array, const struct ring_member *member
 	return err;
 }
 
+int dataplane_write_service(struct dataplane *dataplane, const struct balanced_service *service)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	struct service_key key = service_key(service->config);
+	struct service value = {0};
+	struct ring_array array;
+
+	if (bpf_map_lookup_elem(map, &key, &value))
+		return -errno;
+	array.ring_size = value.ring_size;
+	array.member_count = value.member_count;
+	array.schedule_size = value.schedule_size;
+	return write_service(dataplane, service, &array);
+}
+
 int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service)
 {
 	const struct service_config *config = service->config;
 	struct ring_member *members = calloc(config->backend_count, sizeof(*members));
 	struct ring_array array = {0};
+	uint32_t size;
 	size_t count;
 	int err = 0;
 
 	if (!members)
 		return -ENOMEM;
-	count = list_members(service, members);
+	count = list_members(service, true, members);
+	if (!count && !config->leaving)
+		count = list_members(service, false, members);
 	if (count) {
 		err = fill_array(&array, members, count, config->ring_size);
+		size = array_size(array.ring_size, array.member_count, array.schedule_size);
+		if (size < size_in_force(dataplane, service))
+			size = size_in_force(dataplane, service);
 		if (!err)
-			err = replace_array(dataplane, service->id, &array);
+			err = replace_array(dataplane, service->id, &array, size);
 	}
 	/* Without members, the service says that there is no ring. */
 	if (!err)

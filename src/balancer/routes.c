@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balancer/balancer_private.h"
 #include "balancer/changes.h"
 #include "balancer/metrics.h"
 #include "http/files.h"
@@ -83,6 +84,13 @@ static void answer_change(struct http_request *request, void *context)
 					 warning));
 }
 
+static void answer_reload(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+
+	balancer_reload(sources->balancer, request);
+}
+
 static void answer_backends(struct http_request *request, void *context)
 {
 	const struct sources *sources = context;
@@ -142,6 +150,7 @@ const struct http_route balancer_routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*/backends/*", answer_backend},
 	{EVHTTP_REQ_POST, true, "/api/v1/services/*/backends/*", answer_change},
 	{EVHTTP_REQ_GET, false, "/api/v1/backends", answer_backends},
+	{EVHTTP_REQ_POST, true, "/api/v1/reload", answer_reload},
 	{EVHTTP_REQ_GET, false, "/api/v1/loads", answer_loads},
 	{EVHTTP_REQ_GET, false, "/api/v1/health", answer_health},
 	{EVHTTP_REQ_GET, false, "/api/v1/events", answer_events},

@@ -10,8 +10,11 @@
 #include "http/http.h"
 #include "http/stream.h"
 
+struct balancer;
+
 /* Whom the routes ask. */
 struct sources {
+	struct balancer *balancer; /* whose file is read again, and who adds and removes */
 	struct status *status;
 	struct streams *streams;
 	struct events *events;

@@ -63,6 +63,28 @@ void status_close(struct status *status)
 	free(status);
 }
 
+/* Who is new has had nothing before. */
+static void sample_anew(struct status *status, const struct moves *moves)
+{
+	const struct sample *newest;
+
+	status_sample(status);
+	newest = &status->samples[status->newest];
+	for (size_t i = 0; i < STATUS_SAMPLES; i++)
+		for (size_t k = 0; k < moves->member_count; k++)
+			if (moves->members[k] == NOWHERE)
+				status->samples[i].stats[k] = newest->stats[k];
+}
+
+void status_follow(struct status *status, const struct moves *moves)
+{
+	for (size_t i = 0; i < STATUS_SAMPLES; i++)
+		moves_carry(&status->samples[i].stats, sizeof(struct backend_stats), moves->members,
+			    moves->member_count);
+	status->member_count = moves->member_count;
+	sample_anew(status, moves);
+}
+
 void status_sample(struct status *status)
 {
 	const struct dataplane *dataplane = status->dataplane;

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "balancer/dataplane.h"
+#include "balancer/moves.h"
 #include "balancer/poll.h"
 
 /* Rates and shares are those between the newest sample and the oldest kept. */
@@ -23,6 +24,9 @@ void status_close(struct status *status);
 
 /* Who polls, if anybody does: it counts what it asks and what is answered. NULL is allowed. */
 void status_polls(struct status *status, const struct poller *poller);
+
+/* Follows to another configuration of the dataplane. */
+void status_follow(struct status *status, const struct moves *moves);
 
 /* To be called every STATUS_SAMPLE_INTERVAL_MS. */
 void status_sample(struct status *status);

@@ -50,9 +50,6 @@ void describe_backends(const struct status *status, size_t i, size_t first, json
 /* What is known of a member's server, whichever service it answers for. */
 json_t *describe_load(const struct status *status, const struct member *member);
 
-/* The first member of service number i in the samples. */
-size_t first_member(const struct status *status, size_t i);
-
 /* Whether new connections may go to a member; what keeps them away, or makes its load a guess. */
 const char *member_state(const struct member *member);
 const char *member_cause(const struct status *status, const struct balanced_service *service,

@@ -8,6 +8,7 @@
 
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
+#include "config/compare.h"
 #include "log.h"
 
 struct service_key service_key(const struct service_config *config)
@@ -22,7 +23,8 @@ struct service_key service_key(const struct service_config *config)
 /* What a predecessor or we have given out already: looked up once, not for each service and server. */
 struct given {
 	bool old_services[SERVICES_MAX + 1], services[SERVICES_MAX + 1];
-	uint32_t highest_server;
+	bool servers[SERVERS_MAX];
+	uint32_t next_server; /* below it all are given out */
 };
 
 static void look_up_services(struct dataplane *dataplane, struct given *given)
@@ -45,9 +47,8 @@ static void look_up_servers(struct dataplane *dataplane, struct given *given)
 	struct server server;
 
 	while (!bpf_map_get_next_key(map, previous, &key)) {
-		if (!bpf_map_lookup_elem(map, &key, &server) &&
-		    server.index > given->highest_server)
-			given->highest_server = server.index;
+		if (!bpf_map_lookup_elem(map, &key, &server) && server.index < SERVERS_MAX)
+			given->servers[server.index] = true;
 		previous = &key;
 	}
 }
@@ -81,27 +82,35 @@ static uint32_t server_index(struct dataplane *dataplane, struct in_addr address
 
 	if (!bpf_map_lookup_elem(map, &address.s_addr, &server))
 		return server.index;
-	if (given->highest_server + 1 >= SERVERS_MAX)
+	while (given->next_server < SERVERS_MAX && given->servers[given->next_server])
+		given->next_server++;
+	if (given->next_server >= SERVERS_MAX)
 		return 0;
-	server.index = given->highest_server + 1;
+	server.index = given->next_server;
+	memset(&dataplane->loads[server.index], 0, sizeof(struct load));
 	if (bpf_map_update_elem(map, &address.s_addr, &server, BPF_ANY))
 		return 0;
-	return given->highest_server = server.index;
+	given->servers[server.index] = true;
+	return server.index;
 }
 
-/* The index of that pair in `backends`, or a free one; 0 if there is none. */
+/*
+ * The index of that pair in `backends`, or a free one; 0 if there is none. What was given back last is
+ * given out last: flows may still bear it.
+ */
 static uint32_t backend_index(struct dataplane *dataplane, uint32_t service, struct in_addr address)
 {
-	uint32_t unused = 0;
+	uint32_t first = dataplane->next_backend, unused = 0;
 
 	for (uint32_t i = 1; i < BACKENDS_MAX; i++) {
 		const struct backend *backend = &dataplane->backends[i];
 
 		if (backend->service == service && backend->address == address.s_addr)
 			return i;
-		if (!backend->service && !unused)
+		if (!backend->service && (!unused || (unused < first && i >= first)))
 			unused = i;
 	}
+	dataplane->next_backend = unused + 1;
 	return unused;
 }
 
@@ -112,37 +121,104 @@ void member_set_weight(struct dataplane *dataplane, struct member *member, uint3
 		(uint32_t)((uint64_t)COST_ONE * WEIGHT_ONE / weight);
 }
 
+static void backend_set_mac(struct backend *backend, const struct neighbour *neighbour)
+{
+	struct link_info link;
+
+	if (link_get_by_index(neighbour->ifindex, &link))
+		return;
+	memcpy(backend->mac, neighbour->mac, sizeof(backend->mac));
+	memcpy(backend->source_mac, link.mac, sizeof(backend->source_mac));
+	/* Last, because the data path goes by it. */
+	__atomic_store_n(&backend->ifindex, (uint32_t)neighbour->ifindex, __ATOMIC_RELEASE);
+}
+
+static const struct balanced_service *find_service(const struct dataplane *dataplane,
+						   const struct service_config *config, size_t hint)
+{
+	const struct service_config *found =
+		dataplane->services ? config_find_service(dataplane->config, config, hint) : NULL;
+
+	return found ? &dataplane->services[found - dataplane->config->services] : NULL;
+}
+
+static const struct member *find_member(const struct balanced_service *service,
+					struct in_addr address, size_t hint)
+{
+	const struct backend_config *found =
+		service ? service_find_backend(service->config, address, hint) : NULL;
+
+	return found ? &service->members[found - service->config->backends] : NULL;
+}
+
+/* How the address is reached, if that is known of another service's member. */
+static struct neighbour find_neighbour(const struct dataplane *dataplane, struct in_addr address)
+{
+	const struct member *member = NULL;
+
+	for (size_t i = 0; dataplane->services && !member && i < dataplane->config->service_count;
+	     i++)
+		member = find_member(&dataplane->services[i], address, 0);
+	return member ? member->neighbour : (struct neighbour){.address = address};
+}
+
+/* Nothing of what another had under that index. The data path goes by the service, which is last. */
+static void enter_backend(struct dataplane *dataplane, uint32_t service,
+			  const struct member *member)
+{
+	struct backend *backend = &dataplane->backends[member->index];
+	const struct health healthy = {0};
+	struct backend_stats *nothing;
+
+	backend->server = member->server;
+	if (backend->service == service)
+		return;
+	nothing = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*nothing));
+	if (nothing)
+		bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.backend_stats), &member->index,
+				    nothing, BPF_ANY);
+	free(nothing);
+	bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.healths), &member->index, &healthy,
+			    BPF_ANY);
+	backend->address = member->config->address.s_addr;
+	if (member->neighbour.resolved)
+		backend_set_mac(backend, &member->neighbour);
+	__atomic_store_n(&backend->service, service, __ATOMIC_RELEASE);
+}
+
 static int fill_member(struct dataplane *dataplane, const struct balanced_service *service,
 		       struct member *member, struct given *given)
 {
 	const struct backend_config *config = member->config;
-	struct backend *backend;
 
-	member->neighbour.address = config->address;
 	member->server = server_index(dataplane, config->address, given);
-	member->index = backend_index(dataplane, service->id, config->address);
+	if (!member->index)
+		member->index = backend_index(dataplane, service->id, config->address);
 	if (!member->server || !member->index) {
 		log_error("%s: no room for another backend: at most %d servers and %d backends are "
 			  "supported",
 			  service->config->name, SERVERS_MAX - 1, BACKENDS_MAX - 1);
 		return -ENOSPC;
 	}
-	backend = &dataplane->backends[member->index];
-	backend->service = service->id;
-	backend->server = member->server;
-	backend->address = config->address.s_addr;
-	member->configured = config->weight;
-	member->draining = config->draining;
-	member_set_weight(dataplane, member, config->weight * WEIGHT_ONE);
+	enter_backend(dataplane, service->id, member);
 	return 0;
 }
 
+/* What was learned of a weight holds as long as it is wanted, and is learned about what is configured. */
+static bool keeps_weight(const struct balanced_service *service, const struct member *member,
+			 const struct balanced_service *old, const struct member *before)
+{
+	return before && before->config->weight == member->config->weight &&
+	       service->config->auto_weights == old->config->auto_weights;
+}
+
 static int fill_service(struct dataplane *dataplane, struct balanced_service *service,
+			const struct service_config *file, const struct balanced_service *old,
 			struct given *given)
 {
-	const struct service_config *config = service->config;
+	struct service_config *config = service->config;
 	struct service_key key = service_key(config);
-	int err;
+	int err = 0;
 
 	service->id = service_id_take(dataplane, &key, given);
 	if (!service->id) {
@@ -152,13 +228,25 @@ static int fill_service(struct dataplane *dataplane, struct balanced_service *se
 	service->members = calloc(config->backend_count, sizeof(*service->members));
 	if (!service->members)
 		return -ENOMEM;
-	for (size_t i = 0; i < config->backend_count; i++) {
-		service->members[i].config = &config->backends[i];
-		err = fill_member(dataplane, service, &service->members[i], given);
-		if (err)
-			return err;
+	for (size_t i = 0; !err && i < config->backend_count; i++) {
+		struct in_addr address = config->backends[i].address;
+		const struct member *before = find_member(old, address, i);
+		struct member *member = &service->members[i];
+
+		if (before)
+			*member = *before;
+		if (!config->backends[i].leaving)
+			member->leaves_after = 0;
+		else
+			member->neighbour = find_neighbour(dataplane, address);
+		member->config = &config->backends[i];
+		member->file = file ? service_find_backend(file, address, i) : NULL;
+		err = fill_member(dataplane, service, member, given);
+		if (!err && !keeps_weight(service, member, old, before))
+			member_set_weight(dataplane, member,
+					  config->backends[i].weight * WEIGHT_ONE);
 	}
-	return 0;
+	return err;
 }
 
 static bool is_configured(const struct config *config, const struct service_key *key)
@@ -188,51 +276,100 @@ static void remove_old_services(struct dataplane *dataplane)
 	}
 }
 
-static bool is_member(const struct dataplane *dataplane, uint32_t index)
-{
-	for (size_t i = 0; i < dataplane->config->service_count; i++)
-		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
-			if (dataplane->services[i].members[j].index == index)
-				return true;
-	return false;
-}
-
 /* Likewise backends: their flows become unknown, and their indices free. */
 static void remove_old_backends(struct dataplane *dataplane)
 {
+	bool needed[BACKENDS_MAX] = {false};
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+			needed[dataplane->services[i].members[j].index] = true;
 	for (uint32_t i = 1; i < BACKENDS_MAX; i++)
-		if (dataplane->backends[i].service && !is_member(dataplane, i))
+		if (dataplane->backends[i].service && !needed[i])
 			memset(&dataplane->backends[i], 0, sizeof(dataplane->backends[i]));
+}
+
+/* Likewise servers: what they report is no longer believed. */
+static void remove_old_servers(struct dataplane *dataplane)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.servers);
+	bool needed[SERVERS_MAX] = {false};
+	struct server server;
+	uint32_t key, next;
+	int more;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+			needed[dataplane->services[i].members[j].server] = true;
+	more = !bpf_map_get_next_key(map, NULL, &next);
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(map, &key, &next);
+		if (!bpf_map_lookup_elem(map, &key, &server) &&
+		    (server.index >= SERVERS_MAX || !needed[server.index]))
+			bpf_map_delete_elem(map, &key);
+	}
+}
+
+void tables_prune(struct dataplane *dataplane)
+{
+	remove_old_services(dataplane);
+	remove_old_backends(dataplane);
+	remove_old_servers(dataplane);
+}
+
+void services_free(struct balanced_service *services, size_t count)
+{
+	for (size_t i = 0; services && i < count; i++)
+		free(services[i].members);
+	free(services);
+}
+
+int tables_enter(struct dataplane *dataplane, struct config *config, const struct config *file,
+		 struct balanced_service **services)
+{
+	struct given given = {.next_server = 1};
+	int err = 0;
+
+	look_up_services(dataplane, &given);
+	look_up_servers(dataplane, &given);
+	*services = calloc(config->service_count, sizeof(**services));
+	if (!*services)
+		return -ENOMEM;
+	for (size_t i = 0; !err && i < config->service_count; i++) {
+		struct service_config *service = &config->services[i];
+
+		(*services)[i].config = service;
+		err = fill_service(dataplane, &(*services)[i],
+				   config_find_service(file, service, i),
+				   find_service(dataplane, service, i), &given);
+	}
+	if (!err)
+		return 0;
+	services_free(*services, config->service_count);
+	*services = NULL;
+	return err;
 }
 
 int tables_fill(struct dataplane *dataplane)
 {
-	const struct config *config = dataplane->config;
-	struct given given = {0};
-	int err;
+	struct balanced_service *services;
+	int err = tables_enter(dataplane, dataplane->config, dataplane->file, &services);
 
-	look_up_services(dataplane, &given);
-	look_up_servers(dataplane, &given);
-	dataplane->services = calloc(config->service_count, sizeof(*dataplane->services));
-	if (!dataplane->services)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->service_count; i++) {
-		dataplane->services[i].config = &config->services[i];
-		err = fill_service(dataplane, &dataplane->services[i], &given);
-		if (err)
-			return err;
-	}
-	remove_old_services(dataplane);
-	remove_old_backends(dataplane);
+	if (err)
+		return err;
+	dataplane->services = services;
+	tables_prune(dataplane);
 	return 0;
 }
 
-void tables_free(struct dataplane *dataplane)
+size_t first_member(const struct dataplane *dataplane, size_t i)
 {
-	for (size_t i = 0; dataplane->services && i < dataplane->config->service_count; i++)
-		free(dataplane->services[i].members);
-	free(dataplane->services);
-	dataplane->services = NULL;
+	size_t first = 0;
+
+	while (i > 0)
+		first += dataplane->config->services[--i].backend_count;
+	return first;
 }
 
 static void server_set_mac(struct dataplane *dataplane, const struct neighbour *neighbour)
@@ -246,18 +383,6 @@ static void server_set_mac(struct dataplane *dataplane, const struct neighbour *
 	memcpy(server.mac, neighbour->mac, sizeof(server.mac));
 	server.mac_known = 1;
 	bpf_map_update_elem(map, &key, &server, BPF_ANY);
-}
-
-static void backend_set_mac(struct backend *backend, const struct neighbour *neighbour)
-{
-	struct link_info link;
-
-	if (link_get_by_index(neighbour->ifindex, &link))
-		return;
-	memcpy(backend->mac, neighbour->mac, sizeof(backend->mac));
-	memcpy(backend->source_mac, link.mac, sizeof(backend->source_mac));
-	/* Last, because the data path goes by it. */
-	__atomic_store_n(&backend->ifindex, (uint32_t)neighbour->ifindex, __ATOMIC_RELEASE);
 }
 
 size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbour *neighbour)

@@ -8,9 +8,21 @@
 
 #include "balancer/dataplane.h"
 
-/* Enters the whole configuration. Says what went wrong; 0 or -errno. */
+/* Enters the whole configuration in place of a predecessor's. Says what went wrong; 0 or -errno. */
 int tables_fill(struct dataplane *dataplane);
-void tables_free(struct dataplane *dataplane);
+
+/*
+ * Enters another one beside the one in force, whose services and members keep what they have: ids,
+ * indices, weights, neighbours. No packet goes by it before the rings are built. file: what the file
+ * says. Says what went wrong; 0 or -errno, and then tables_prune() removes what was entered.
+ */
+int tables_enter(struct dataplane *dataplane, struct config *config, const struct config *file,
+		 struct balanced_service **services);
+
+/* Removes what the configuration in force does not name: when no ring names it any more. */
+void tables_prune(struct dataplane *dataplane);
+
+void services_free(struct balanced_service *services, size_t count);
 
 struct service_key service_key(const struct service_config *config);
 

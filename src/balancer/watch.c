@@ -59,11 +59,45 @@ struct watch {
 	struct watched_service *services;
 };
 
+/* What is seen of a member that nobody has looked at before. */
+static struct watched first_look(const struct status *status, const struct member *member, size_t k)
+{
+	return (struct watched){
+		.weight = member->weight,
+		.configured = member->config->weight,
+		.reports = status->dataplane->loads[member->server].reports,
+		.connections = traffic_of(status, k).total.connections,
+	};
+}
+
+/* Of all, or of those who are new. */
+static void look_first(struct watch *watch, const struct moves *moves)
+{
+	const struct dataplane *dataplane = watch->status->dataplane;
+	size_t k = 0;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		const struct balanced_service *service = &dataplane->services[i];
+
+		for (size_t j = 0; j < service->config->backend_count; j++, k++)
+			if (!moves || moves->members[k] == NOWHERE)
+				watch->members[k] =
+					first_look(watch->status, &service->members[j], k);
+	}
+}
+
+void watch_follow(struct watch *watch, const struct moves *moves)
+{
+	moves_carry(&watch->members, sizeof(*watch->members), moves->members, moves->member_count);
+	moves_carry(&watch->services, sizeof(*watch->services), moves->services,
+		    moves->service_count);
+	look_first(watch, moves);
+}
+
 struct watch *watch_open(const struct status *status, struct events *events)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	const struct dataplane *dataplane = status->dataplane;
-	size_t k = 0;
 
 	if (!watch)
 		return NULL;
@@ -75,17 +109,7 @@ struct watch *watch_open(const struct status *status, struct events *events)
 		watch_close(watch);
 		return NULL;
 	}
-	for (size_t i = 0; i < dataplane->config->service_count; i++) {
-		const struct balanced_service *service = &dataplane->services[i];
-
-		for (size_t j = 0; j < service->config->backend_count; j++, k++) {
-			watch->members[k].weight = service->members[j].weight;
-			watch->members[k].configured = service->members[j].configured;
-			watch->members[k].reports =
-				dataplane->loads[service->members[j].server].reports;
-			watch->members[k].connections = traffic_of(status, k).total.connections;
-		}
-	}
+	look_first(watch, NULL);
 	return watch;
 }
 
@@ -140,9 +164,9 @@ static void follow_reporting(struct watch *watch, struct watched *watched,
 /* What was set by hand has been told, and is what moves are measured from. */
 static void follow_configured(struct watched *watched, const struct member *member)
 {
-	if (watched->configured == member->configured)
+	if (watched->configured == member->config->weight)
 		return;
-	watched->configured = member->configured;
+	watched->configured = member->config->weight;
 	watched->weight = member->weight;
 }
 
@@ -152,11 +176,11 @@ static void follow_draining(struct watch *watch, struct watched *watched,
 {
 	const struct status *status = watch->status;
 
-	if (member->draining && !watched->draining)
+	if (member->config->draining && !watched->draining)
 		watched->walks = flow_walk_rounds(status->walk);
-	watched->drained &= member->draining;
-	watched->draining = member->draining;
-	if (!member->draining || watched->drained ||
+	watched->drained &= member->config->draining;
+	watched->draining = member->config->draining;
+	if (!member->config->draining || watched->drained ||
 	    flow_walk_rounds(status->walk) < watched->walks + 2 ||
 	    status_open_connections(status, member))
 		return;

@@ -18,6 +18,9 @@ extern const struct bounds report_age_bounds, reported_latency_bounds; /* s */
 struct watch *watch_open(const struct status *status, struct events *events);
 void watch_close(struct watch *watch);
 
+/* Follows to another configuration, after the status has. */
+void watch_follow(struct watch *watch, const struct moves *moves);
+
 /* To be called after each status_sample(). */
 void watch_look(struct watch *watch);
 

@@ -16,14 +16,10 @@ struct seen {
 	uint32_t reports;
 };
 
-struct service_weights {
-	struct weighted *members; /* in the order of the configuration */
-	struct seen *seen;
-};
-
 struct weights {
 	struct dataplane *dataplane;
-	struct service_weights *services;
+	struct weighted *members; /* of all services, one after another */
+	struct seen *seen; /* likewise */
 };
 
 static struct seen look(const struct dataplane *dataplane, const struct member *member)
@@ -36,44 +32,57 @@ static struct seen look(const struct dataplane *dataplane, const struct member *
 	};
 }
 
-static int open_service(struct weights *weights, size_t index)
+static void restart(struct weights *weights, const struct member *member, size_t k)
 {
-	size_t count = weights->dataplane->services[index].config->backend_count;
-	struct service_weights *own = &weights->services[index];
-
-	own->members = calloc(count, sizeof(*own->members));
-	own->seen = calloc(count, sizeof(*own->seen));
-	if (!own->members || !own->seen)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		weights_restart(weights, index, i);
-	return 0;
+	weights->members[k] = (struct weighted){.configured = member->config->weight, .factor = 1};
+	weights->seen[k] = look(weights->dataplane, member);
 }
 
 void weights_restart(struct weights *weights, size_t i, size_t j)
 {
-	const struct member *member = &weights->dataplane->services[i].members[j];
-	struct service_weights *own = &weights->services[i];
+	const struct dataplane *dataplane = weights->dataplane;
 
-	own->members[j] = (struct weighted){.configured = member->configured, .factor = 1};
-	own->seen[j] = look(weights->dataplane, member);
+	restart(weights, &dataplane->services[i].members[j], first_member(dataplane, i) + j);
+}
+
+/* What was learned of a backend holds as long as its configured weight; at first, nothing is. */
+static void begin(struct weights *weights)
+{
+	const struct dataplane *dataplane = weights->dataplane;
+	size_t k = 0;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		const struct balanced_service *service = &dataplane->services[i];
+
+		for (size_t j = 0; j < service->config->backend_count; j++, k++)
+			if (weights->members[k].configured != service->members[j].config->weight)
+				restart(weights, &service->members[j], k);
+	}
+}
+
+void weights_follow(struct weights *weights, const struct moves *moves)
+{
+	moves_carry(&weights->members, sizeof(*weights->members), moves->members,
+		    moves->member_count);
+	moves_carry(&weights->seen, sizeof(*weights->seen), moves->members, moves->member_count);
+	begin(weights);
 }
 
 struct weights *weights_open(struct dataplane *dataplane)
 {
-	size_t count = dataplane->config->service_count;
+	size_t count = first_member(dataplane, dataplane->config->service_count);
 	struct weights *weights = calloc(1, sizeof(*weights));
 
 	if (!weights)
 		return NULL;
 	weights->dataplane = dataplane;
-	weights->services = calloc(count, sizeof(*weights->services));
-	for (size_t i = 0; i < count; i++) {
-		if (!weights->services || open_service(weights, i)) {
-			weights_close(weights);
-			return NULL;
-		}
+	weights->members = calloc(count + 1, sizeof(*weights->members));
+	weights->seen = calloc(count + 1, sizeof(*weights->seen));
+	if (!weights->members || !weights->seen) {
+		weights_close(weights);
+		return NULL;
 	}
+	begin(weights);
 	return weights;
 }
 
@@ -81,35 +90,32 @@ void weights_close(struct weights *weights)
 {
 	if (!weights)
 		return;
-	for (size_t i = 0; weights->services && i < weights->dataplane->config->service_count;
-	     i++) {
-		free(weights->services[i].members);
-		free(weights->services[i].seen);
-	}
-	free(weights->services);
+	free(weights->members);
+	free(weights->seen);
 	free(weights);
 }
 
-/* Adds what has been reported since the last look. */
-static void gather(struct dataplane *dataplane, const struct balanced_service *service,
-		   struct service_weights *own)
+/* Adds what has been reported since the last look. first: where the service's members begin. */
+static void gather(struct weights *weights, const struct balanced_service *service, size_t first)
 {
 	for (size_t i = 0; i < service->config->backend_count; i++) {
-		struct seen seen = look(dataplane, &service->members[i]);
-		double reports = (double)(uint32_t)(seen.reports - own->seen[i].reports);
-		double sum = (double)(seen.latency_sum_us - own->seen[i].latency_sum_us);
+		struct seen seen = look(weights->dataplane, &service->members[i]);
+		struct seen *before = &weights->seen[first + i];
+		struct weighted *own = &weights->members[first + i];
 
-		own->members[i].samples += reports / REPORTS_PER_SAMPLE;
-		own->members[i].latency_sum += sum / REPORTS_PER_SAMPLE;
-		own->seen[i] = seen;
+		own->samples +=
+			(double)(uint32_t)(seen.reports - before->reports) / REPORTS_PER_SAMPLE;
+		own->latency_sum +=
+			(double)(seen.latency_sum_us - before->latency_sum_us) / REPORTS_PER_SAMPLE;
+		*before = seen;
 	}
 }
 
 static void apply(struct dataplane *dataplane, struct balanced_service *service,
-		  const struct service_weights *own)
+		  const struct weighted *own)
 {
 	for (size_t i = 0; i < service->config->backend_count; i++) {
-		double weight = own->members[i].configured * own->members[i].factor * WEIGHT_ONE;
+		double weight = own[i].configured * own[i].factor * WEIGHT_ONE;
 
 		member_set_weight(dataplane, &service->members[i],
 				  (uint32_t)fmax(1, round(weight)));
@@ -117,17 +123,25 @@ static void apply(struct dataplane *dataplane, struct balanced_service *service,
 	dataplane_build_ring(dataplane, service);
 }
 
+static bool weighs_itself(const struct service_config *config)
+{
+	return config->auto_weights && config->feedback != FEEDBACK_NONE;
+}
+
 void weights_update(struct weights *weights)
 {
 	struct dataplane *dataplane = weights->dataplane;
+	size_t first = 0;
 
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
 		struct balanced_service *service = &dataplane->services[i];
+		struct weighted *own = &weights->members[first];
 
-		if (!service->config->auto_weights || service->config->feedback == FEEDBACK_NONE)
-			continue;
-		gather(dataplane, service, &weights->services[i]);
-		if (weighting_step(weights->services[i].members, service->config->backend_count))
-			apply(dataplane, service, &weights->services[i]);
+		if (weighs_itself(service->config)) {
+			gather(weights, service, first);
+			if (weighting_step(own, service->config->backend_count))
+				apply(dataplane, service, own);
+		}
+		first += service->config->backend_count;
 	}
 }

@@ -3,7 +3,7 @@
 #ifndef PLIMSOLL_BALANCER_WEIGHTS_H
 #define PLIMSOLL_BALANCER_WEIGHTS_H
 
-#include "balancer/dataplane.h"
+#include "balancer/moves.h"
 
 /* How often evidence is looked at. */
 #define WEIGHTS_INTERVAL_MS 1000
@@ -13,6 +13,9 @@ struct weights;
 /* The dataplane must outlive it. NULL if there is no memory. */
 struct weights *weights_open(struct dataplane *dataplane);
 void weights_close(struct weights *weights);
+
+/* Follows to another configuration. */
+void weights_follow(struct weights *weights, const struct moves *moves);
 
 /*
  * Follows a weight that was set by hand: that is now the configured one, and nothing that was learned

@@ -175,14 +175,17 @@ enum tone backend_tone(const struct column *column, const json_t *backend)
 static void print_by_hand(FILE *out, const json_t *backend)
 {
 	const json_t *changed = json_object_get(backend, "changed"), *key;
+	bool leaving = json_is_true(json_object_get(backend, "leaving"));
+	bool drains = leaving || !strcmp(FIELD(backend, "state", TEXT), "draining");
 	size_t i;
 
-	if (!json_array_size(changed))
+	if (!json_array_size(changed) && !leaving)
 		return;
 	fprintf(out, "  %s", FIELD(backend, "address", TEXT));
-	if (!strcmp(FIELD(backend, "state", TEXT), "draining"))
-		fprintf(out, " drains: %s connections left;",
-			FIELD(backend, "open_connections", COUNT));
+	if (drains)
+		fprintf(out, " %s: %s connections left%s", leaving ? "is removed" : "drains",
+			FIELD(backend, "open_connections", COUNT),
+			json_array_size(changed) ? ";" : "");
 	json_array_foreach (changed, i, key)
 		fprintf(out, "%s %s",
 			i ? "," : " by hand, and not in the file:", json_string_value(key));

@@ -202,6 +202,37 @@ struct config *config_copy(const struct config *config)
 	return NULL;
 }
 
+static void drop_leaving(struct service_config *service)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < service->backend_count; i++)
+		if (!service->backends[i].leaving)
+			service->backends[kept++] = service->backends[i];
+	service->backend_count = kept;
+}
+
+struct config *config_copy_staying(const struct config *config)
+{
+	struct config *copy = config_copy(config);
+	size_t kept = 0;
+
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < copy->service_count; i++) {
+		struct service_config *service = &copy->services[i];
+
+		if (service->leaving) {
+			free(service->backends);
+			continue;
+		}
+		drop_leaving(service);
+		copy->services[kept++] = *service;
+	}
+	copy->service_count = kept;
+	return copy;
+}
+
 int config_guess_role(const char *path, enum config_role *role, config_mistake *tell, void *context)
 {
 	struct config_source source;
@@ -224,6 +255,31 @@ int config_guess_role(const char *path, enum config_role *role, config_mistake *
 	}
 	source_close(&source);
 	return err;
+}
+
+static void ignore(const char *path, int line, const char *key, const char *message, void *context)
+{
+	(void)path;
+	(void)line;
+	(void)key;
+	(void)message;
+	(void)context;
+}
+
+int config_line(const char *path, const char *key)
+{
+	struct config_source source;
+	const yaml_node_t *value;
+	char top[64];
+	int line;
+
+	if (source_open(&source, path, ignore, NULL))
+		return 0;
+	snprintf(top, sizeof(top), "%.*s", (int)strcspn(key, "."), key);
+	value = source_value(&source, source.root, top);
+	line = value ? node_line(value) : 0;
+	source_close(&source);
+	return line;
 }
 
 static const char *choice_name(const struct choice *choice, unsigned int value)

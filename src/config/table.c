@@ -347,7 +347,6 @@ static const struct field flow_table_fields[] = {
 		.min = SECOND,
 		.max = 300 * SECOND,
 		KEPT_IN(struct flow_table_config, udp_timeout_ns),
-		.fixed = "the flows are remembered with it",
 	},
 	{0},
 };

@@ -382,6 +382,26 @@ int http_open_tcp(struct http *http, const struct endpoint *endpoint, bool requi
 	return err;
 }
 
+static void close_door(struct http *http, size_t i)
+{
+	connections_end(http->doors[i].connections);
+	evhttp_free(http->doors[i].server);
+	connections_close(http->doors[i].connections);
+}
+
+int http_move_tcp(struct http *http, const struct endpoint *from, const struct endpoint *to)
+{
+	int err;
+
+	/* Closed first: the two may be the same port. */
+	if (http->door_count > 1)
+		close_door(http, --http->door_count);
+	err = to ? http_open_tcp(http, to, true) : 0;
+	if (err && from)
+		http_open_tcp(http, from, false);
+	return err;
+}
+
 void http_close(struct http *http)
 {
 	if (!http)
@@ -390,11 +410,8 @@ void http_close(struct http *http)
 		unlink(http->socket_path);
 	if (http->tick)
 		event_free(http->tick);
-	for (size_t i = 0; i < http->door_count; i++) {
-		connections_end(http->doors[i].connections);
-		evhttp_free(http->doors[i].server);
-		connections_close(http->doors[i].connections);
-	}
+	for (size_t i = 0; i < http->door_count; i++)
+		close_door(http, i);
 	free(http->socket_path);
 	free(http);
 }

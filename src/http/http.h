@@ -66,6 +66,12 @@ void http_limit(struct http *http, const struct http_limits *limits);
 /* Listens on a TCP address too, for who asks by address, as localhost or by this machine's name. Says what went wrong, as an error or, unless required, as a warning. */
 int http_open_tcp(struct http *http, const struct endpoint *endpoint, bool required);
 
+/*
+ * Listens there instead, or nowhere in TCP (to: NULL); connections by the old address end. Says what
+ * went wrong, and listens as before then. 0 or -errno.
+ */
+int http_move_tcp(struct http *http, const struct endpoint *from, const struct endpoint *to);
+
 typedef void http_closed(struct evhttp_connection *libevent, void *context);
 
 /* The answer may take for ever, and closed() tells of its end; NULL: nobody wants to know any more. */

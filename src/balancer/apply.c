@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Another configuration comes into force. First all that is new is put beside what is there: no packet
+ * goes by it yet, and it can be taken away again. Then the rings are exchanged, each as a whole. Last,
+ * what is no longer named goes, when no ring names it any more either.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "balancer/balancer_private.h"
+#include "balancer/tables.h"
+#include "config/compare.h"
+#include "log.h"
+
+/* A configuration, and all that goes with it. */
+struct setting {
+	struct config *config, *file;
+	struct balanced_service *services;
+	struct rebuild *rebuild;
+	struct poller *poller;
+};
+
+static struct setting exchange(struct balancer *balancer, struct setting next)
+{
+	struct dataplane *dataplane = &balancer->dataplane;
+	struct setting before = {
+		balancer->daemon.config, balancer->file,   dataplane->services,
+		balancer->rebuild,	 balancer->poller,
+	};
+
+	balancer->daemon.config = dataplane->config = next.config;
+	balancer->file = next.file;
+	dataplane->file = next.file;
+	dataplane->services = next.services;
+	balancer->rebuild = next.rebuild;
+	balancer->poller = next.poller;
+	status_polls(balancer->sources.status, next.poller);
+	return before;
+}
+
+static bool has_address(const struct config *config, struct in_addr address)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		if (config->services[i].address.address.s_addr == address.s_addr)
+			return true;
+	return false;
+}
+
+static bool has_interface(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->interface_count; i++)
+		if (!strcmp(config->interfaces[i], name))
+			return true;
+	return false;
+}
+
+int balancer_prepare_host(struct balancer *balancer, const struct config *config,
+			  const struct config *known)
+{
+	struct host *host = balancer->daemon.host;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < config->service_count; i++)
+		if (!known || !has_address(known, config->services[i].address.address))
+			err = host_add_address(host, "lo", config->services[i].address.address);
+	/* The kernel's FIB look-up in XDP, by which reports' packets find their client, wants it. */
+	for (size_t i = 0; !err && i < config->interface_count; i++)
+		err = host_set_sysctl(host, config->interfaces[i], "forwarding", 1);
+	return err;
+}
+
+/* What of the host's one configuration needs and the other does not. */
+static void release_host(struct balancer *balancer, const struct config *gone,
+			 const struct config *stays)
+{
+	struct host *host = balancer->daemon.host;
+
+	dataplane_drop_interfaces(&balancer->dataplane, stays);
+	for (size_t i = 0; i < gone->interface_count; i++)
+		if (!has_interface(stays, gone->interfaces[i]))
+			host_take_back_sysctls(host, gone->interfaces[i]);
+	for (size_t i = 0; i < gone->service_count; i++)
+		if (!has_address(stays, gone->services[i].address.address))
+			host_take_back_address(host, "lo", gone->services[i].address.address);
+}
+
+static int move_listen(struct balancer *balancer, const struct config *from,
+		       const struct config *to)
+{
+	if (from->listening == to->listening &&
+	    (!to->listening || (from->listen.address.s_addr == to->listen.address.s_addr &&
+				from->listen.port == to->listen.port)))
+		return 0;
+	return http_move_tcp(balancer->daemon.http, from->listening ? &from->listen : NULL,
+			     to->listening ? &to->listen : NULL);
+}
+
+/* Beside what is there. */
+static int prepare(struct balancer *balancer, struct setting *next)
+{
+	struct dataplane *dataplane = &balancer->dataplane;
+	int err;
+
+	next->rebuild = balancer_rebuild(balancer, next->config->service_count);
+	if (!next->rebuild)
+		return -ENOMEM;
+	err = dataplane_add_interfaces(dataplane, next->config);
+	if (!err)
+		err = balancer_prepare_host(balancer, next->config, dataplane->config);
+	if (!err)
+		err = tables_enter(dataplane, next->config, next->file, &next->services);
+	if (!err)
+		err = move_listen(balancer, dataplane->config, next->config);
+	return err;
+}
+
+static void follow(struct balancer *balancer, const struct moves *moves)
+{
+	status_follow(balancer->sources.status, moves);
+	watch_follow(balancer->sources.watch, moves);
+	weights_follow(balancer->weights, moves);
+}
+
+/* Of those who are new in `now`; how many of them, at most, and how many there have been. */
+static size_t each_new(struct balancer *balancer, const struct config *now,
+		       const struct config *before, size_t most,
+		       int (*call)(struct balancer *balancer, struct in_addr address), int *err)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < now->service_count; i++) {
+		const struct service_config *service = &now->services[i];
+		const struct service_config *other = config_find_service(before, service, i);
+
+		for (size_t j = 0; j < service->backend_count; j++) {
+			struct in_addr address = service->backends[j].address;
+
+			if (other && service_find_backend(other, address, j))
+				continue;
+			if (count == most)
+				return count;
+			*err = call(balancer, address);
+			if (*err)
+				return count;
+			count++;
+		}
+	}
+	return count;
+}
+
+static int watch_one(struct balancer *balancer, struct in_addr address)
+{
+	bool table_full = false;
+
+	return balancer_watch_backend(balancer, address, &table_full);
+}
+
+static int forget_one(struct balancer *balancer, struct in_addr address)
+{
+	neighbours_forget(balancer->daemon.neighbours, address);
+	return 0;
+}
+
+static bool ring_differs(const struct balanced_service *now, const struct balanced_service *before)
+{
+	if (now->config->backend_count != before->config->backend_count ||
+	    now->config->ring_size != before->config->ring_size)
+		return true;
+	for (size_t i = 0; i < now->config->backend_count; i++)
+		if (now->members[i].index != before->members[i].index ||
+		    now->members[i].weight != before->members[i].weight ||
+		    member_is_open(&now->members[i]) != member_is_open(&before->members[i]))
+			return true;
+	return false;
+}
+
+/* From what `before` has to what is in force now. */
+static int build_rings(struct balancer *balancer, const struct setting *before,
+		       const struct moves *moves)
+{
+	struct dataplane *dataplane = &balancer->dataplane;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < moves->service_count; i++) {
+		struct balanced_service *service = &dataplane->services[i];
+		const struct balanced_service *other =
+			moves->services[i] == NOWHERE ? NULL :
+							&before->services[moves->services[i]];
+
+		if (!other || ring_differs(service, other))
+			err = dataplane_build_ring(dataplane, service);
+		else
+			err = dataplane_write_service(dataplane, service);
+	}
+	return err;
+}
+
+static int take_over(struct balancer *balancer, const struct setting *before,
+		     const struct moves *moves, size_t *watched)
+{
+	struct dataplane *dataplane = &balancer->dataplane;
+	struct rebuild *rebuild = balancer->rebuild;
+	int err;
+
+	err = poll_open(balancer->daemon.base, dataplane, &balancer->poller);
+	if (err)
+		return err;
+	status_polls(balancer->sources.status, balancer->poller);
+	/* Rings are built when all are known who can be reached at once. */
+	balancer->rebuild = NULL;
+	*watched = each_new(balancer, dataplane->config, before->config, SIZE_MAX, watch_one, &err);
+	balancer->rebuild = rebuild;
+	if (!err)
+		err = dataplane_write_settings(dataplane);
+	return err ? err : build_rings(balancer, before, moves);
+}
+
+/* As if nothing had been. `next` has been in force and is no longer. */
+static void take_back(struct balancer *balancer, const struct setting *next, size_t watched)
+{
+	struct dataplane *dataplane = &balancer->dataplane;
+	struct moves back;
+	int err = 0;
+
+	each_new(balancer, next->config, dataplane->config, watched, forget_one, &err);
+	err = moves_find(&back, next->config, dataplane->config);
+	if (err)
+		return;
+	follow(balancer, &back);
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+			member_set_weight(dataplane, &dataplane->services[i].members[j],
+					  dataplane->services[i].members[j].weight);
+	build_rings(balancer, next, &back);
+	dataplane_write_settings(dataplane);
+	moves_free(&back);
+}
+
+static void discard(struct setting *setting)
+{
+	poll_close(setting->poller);
+	rebuild_close(setting->rebuild);
+	services_free(setting->services, setting->config->service_count);
+}
+
+/* What is not named any more. */
+static void settle(struct balancer *balancer, struct setting *before)
+{
+	int err = 0;
+
+	each_new(balancer, before->config, balancer->daemon.config, SIZE_MAX, forget_one, &err);
+	tables_prune(&balancer->dataplane);
+	release_host(balancer, before->config, balancer->daemon.config);
+	leave_begin(balancer);
+	poll_adopt(balancer->poller, before->poller);
+	discard(before);
+	if (before->file != balancer->file)
+		config_free(before->file);
+	config_free(before->config);
+}
+
+static int change_over(struct balancer *balancer, struct setting *next)
+{
+	struct setting before;
+	struct moves moves;
+	size_t watched = 0;
+	int err = moves_find(&moves, balancer->daemon.config, next->config);
+
+	if (err)
+		return err;
+	before = exchange(balancer, *next);
+	follow(balancer, &moves);
+	err = take_over(balancer, &before, &moves, &watched);
+	moves_free(&moves);
+	if (err) {
+		*next = exchange(balancer, before);
+		take_back(balancer, next, watched);
+	} else {
+		settle(balancer, &before);
+	}
+	return err;
+}
+
+int balancer_apply(struct balancer *balancer, struct config *config, struct config *file)
+{
+	struct setting next = {.config = config, .file = file};
+	int err;
+
+	rebuild_now(balancer->rebuild);
+	err = prepare(balancer, &next);
+	if (!err) {
+		err = change_over(balancer, &next);
+		if (!err)
+			return 0;
+		move_listen(balancer, next.config, balancer->daemon.config);
+	}
+	tables_prune(&balancer->dataplane);
+	release_host(balancer, next.config, balancer->daemon.config);
+	discard(&next);
+	return err;
+}
