@@ -168,21 +168,24 @@ $(BUILD)/lab/flood: lab/flood.c $(BUILD)/lab/flood.skel.h $(LAB_HEADERS) $(BUILD
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Ilab -isystem $(BUILD)/lab $(LDFLAGS) -o $@ lab/flood.c -lbpf
 
 # Test runs of the balancer's program, timed by the kernel.
-PACKET_BENCH := $(BUILD)/bench/packet
+PACKET_BENCH := $(BUILD)/bench/packet $(BUILD)/bench/packet_server
 
-$(BUILD)/bench/packet.bpf.o: bench/packet.bpf.c bench/packet_recipe.h $(BUILD)/flags
+$(BUILD)/bench/%.bpf.o: bench/%.bpf.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MD -MP -MF $(@:.o=.d) -c -o $@ $<
 
-$(BUILD)/bench/packet.skel.h: $(BUILD)/bench/packet.bpf.o
-	$(call say,SKEL,$@)$(call skeleton,packet)
+$(BUILD)/bench/%.skel.h: $(BUILD)/bench/%.bpf.o
+	$(call say,SKEL,$@)$(call skeleton,$*)
 
-$(PACKET_BENCH): bench/packet.c bench/packet_bed.c $(BUILD)/bench/packet.skel.h $(PACKET_COMMON) \
-		$(TESTABLE) bench/packet_bed.h
+$(PACKET_BENCH): $(BUILD)/bench/packet%: bench/packet%.c bench/packet_rounds.c \
+		$(BUILD)/bench/packet%.skel.h $(PACKET_COMMON) $(TESTABLE) $(wildcard bench/packet*.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -Itest -isystem $(BUILD)/bench $(LDFLAGS) -o $@ \
-		$(filter bench/%.c,$^) $(BUILD)/test/packet/harness.o $(BUILD)/test/packet/packet.o \
-		$(TESTABLE) $(LIBRARY_LIBS)
+		$(filter bench/%.c,$^) $(PACKET_COMMON) $(TESTABLE) $(LIBRARY_LIBS) -lcmocka
+
+$(BUILD)/bench/packet: bench/packet_bed.c
+
+-include $(wildcard $(BUILD)/bench/*.bpf.d)
 
 # The simulator: as much of Plimsoll as decides something, and the world around it.
 SIMULATOR := $(patsubst %.c,$(BUILD)/%.o,$(filter-out bench/simulate.c,$(wildcard bench/simulate*.c))) \
@@ -347,7 +350,7 @@ TIDY = xargs -P $$(nproc) -n 3 sh -c 'out=$$($(CLANG_TIDY) --quiet "$$@" -- $(1)
 .PHONY: lint
 lint: ## clang-format, clang-tidy, shellcheck
 	@packaging/deps build lint
-	@$(MAKE) -s $(SKELETONS) $(BUILD)/bench/packet.skel.h $(BUILD)/lab/flood.skel.h
+	@$(MAKE) -s $(SKELETONS) $(PACKET_BENCH:=.skel.h) $(BUILD)/lab/flood.skel.h
 	@$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
 	@shellcheck -x $(SHELL_FILES)
 	@printf '%s\n' $(BPF_FILES) | $(call TIDY,$(BPF_CFLAGS))

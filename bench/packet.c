@@ -7,11 +7,9 @@
  * machine is doing meets all of them alike. Every packet of a row must have come to the row's verdict.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -22,10 +20,9 @@
 #include "balancer.skel.h"
 #include "packet.skel.h"
 #include "packet_bed.h"
+#include "packet_rounds.h"
 #include "shared.h"
 
-#define ROUNDS 41
-#define QUICK_ROUNDS 5
 #define PAYLOAD 64
 #define RATE 2000 /* records a second and CPU, as `plimsoll trace` has it unless told otherwise */
 #define SNAP 128 /* likewise bytes of a packet */
@@ -120,7 +117,7 @@ struct bench {
 	uint32_t ifindex;
 	struct frame frame; /* its length is the test runs' */
 	uint64_t counters[ROWS]; /* where each row's flows go on */
-	double net[ROWS][ROUNDS];
+	double net[ROWS][ROUNDS_MAX];
 };
 
 static int fail(const char *what, int err)
@@ -352,65 +349,21 @@ static void close_all(struct bench *bench)
 	packet_bpf__destroy(bench->skeleton);
 }
 
-static int compare(const void *a, const void *b)
-{
-	double difference = *(const double *)a - *(const double *)b;
-
-	return difference < 0 ? -1 : difference > 0;
-}
-
-/* The kernel tells whole nanoseconds: the mean of the middle half of the rounds is finer. */
-static double middle(double *values, size_t count)
-{
-	size_t first = count / 4, last = count - count / 4, i;
-	double sum = 0;
-
-	qsort(values, count, sizeof(*values), compare);
-	for (i = first; i < last; i++)
-		sum += values[i];
-	return sum / (double)(last - first);
-}
-
-static json_t *row_json(struct bench *bench, size_t i, size_t rounds, double floor)
-{
-	double net = middle(bench->net[i], rounds);
-
-	return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "name", rows[i].name, "what",
-			 rows[i].sentence, "net_ns", net, "low_ns", bench->net[i][rounds / 4],
-			 "high_ns", bench->net[i][rounds - 1 - rounds / 4], "times_l2_floor",
-			 floor > 0 ? net / floor : 0);
-}
-
 static void print_results(struct bench *bench, size_t rounds)
 {
-	double floor = middle(bench->net[0], rounds);
-	json_t *list = json_array(), *result;
-	struct utsname system;
+	double floor = rounds_middle(bench->net[0], rounds);
+	json_t *list = json_array();
 	size_t i;
 
-	uname(&system);
 	for (i = 0; i < ROWS; i++)
-		json_array_append_new(list, row_json(bench, i, rounds, floor));
-	result = json_pack("{s:s, s:I, s:o}", "kernel", system.release, "rounds",
-			   (json_int_t)rounds, "rows", list);
-	json_dumpf(result, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(4));
-	putchar('\n');
-	json_decref(result);
-}
-
-/* One CPU, so that per-CPU data stay where they are. */
-static void stay_here(void)
-{
-	cpu_set_t here;
-
-	CPU_ZERO(&here);
-	CPU_SET(sched_getcpu(), &here);
-	sched_setaffinity(0, sizeof(here), &here);
+		json_array_append_new(list, rounds_json(rows[i].name, rows[i].sentence,
+							bench->net[i], rounds, floor));
+	rounds_print(list, rounds);
 }
 
 int main(void)
 {
-	size_t rounds = getenv("BENCH_QUICK") ? QUICK_ROUNDS : ROUNDS, round, i;
+	size_t rounds = rounds_wanted(), round, i;
 	struct bench *bench = calloc(1, sizeof(*bench));
 	int err;
 

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -41,12 +42,20 @@ static void map_put(const struct bpf_map *map, const void *key, const void *valu
 		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
 }
 
+static const struct {
+	uint64_t least, most;
+} pauses[] = {
+	[USUAL_PAUSE] = {SECOND / 1000, SECOND / 10},
+	[NO_PAUSE] = {0, 0},
+	[LONG_PAUSE] = {10 * SECOND, 10 * SECOND},
+};
+
 static void settings_put(const struct server_before *before)
 {
 	struct server_settings settings = {
-		.min_interval_ns = SECOND / 1000,
-		.max_interval_ns = SECOND / 10,
-		.balancer_silence_ns = SECOND / 20,
+		.min_interval_ns = pauses[before->pace].least,
+		.max_interval_ns = pauses[before->pace].most,
+		.balancer_silence_ns = before->pace == NO_PAUSE ? 10 * SECOND : SECOND / 20,
 		.report_key = {server_key[0], server_key[1]},
 		.restarted_until_ns = before->restarted ? now_ns() + SECOND : 0,
 		.server_id = address_bytes(SERVER),
@@ -162,6 +171,24 @@ void server_pass(enum way way, const struct segment *segment)
 uint64_t skip_count(enum skip skip)
 {
 	return counter_read(bpf_map__fd(server.skeleton->maps.skips), skip);
+}
+
+uint64_t server_packets(enum way way)
+{
+	struct server_stats sum = {0};
+	struct server_stats *stats = calloc(libbpf_num_possible_cpus(), sizeof(*stats));
+	uint32_t zero = 0;
+	int cpu;
+
+	if (!stats ||
+	    bpf_map_lookup_elem(bpf_map__fd(server.skeleton->maps.server_stats), &zero, stats))
+		fail_msg("server_stats: %s", strerror(errno));
+	for (cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++) {
+		sum.request_packets += stats[cpu].request_packets;
+		sum.response_packets += stats[cpu].response_packets;
+	}
+	free(stats);
+	return way == FROM_CLIENT ? sum.request_packets : sum.response_packets;
 }
 
 int64_t waiting_slots(void)

@@ -35,6 +35,12 @@ enum way {
 	TO_CLIENT,
 };
 
+enum server_pace {
+	USUAL_PAUSE,
+	NO_PAUSE, /* a report is due at once after the last one, if the balancer was heard since 10 s */
+	LONG_PAUSE, /* no second report within 10 s */
+};
+
 /* State of the server before a packet. Zero is the usual: a report is due, and allowed. */
 struct server_before {
 	uint32_t reported_us; /* so long ago was the last report; 0 = 10 s */
@@ -44,6 +50,7 @@ struct server_before {
 	bool unchanged; /* the last report said what the next one would */
 	bool expected; /* since then came only what the balancer has sent */
 	bool free_spent; /* no report is free any more */
+	enum server_pace pace;
 	bool no_neighbour; /* the balancer's MAC address is not known */
 	bool large_meter; /* SERVER_METER_ENTRIES instead of one bucket */
 	bool no_balancer; /* none is configured */
@@ -79,6 +86,9 @@ void server_run(enum way way, const struct frame *in, struct outcome *outcome);
 void server_pass(enum way way, const struct segment *segment);
 
 uint64_t skip_count(enum skip skip);
+
+/* That the server took for a service's, that way. */
+uint64_t server_packets(enum way way);
 
 /* Requests that wait in the meter's slots: what in_flight ought to be. */
 int64_t waiting_slots(void);
