@@ -130,7 +130,6 @@ static void refuse(struct simulation *sim, uint32_t index)
 	struct metrics *metrics = &sim->servers[server].metrics;
 
 	metrics->penalty = penalty_add(metrics, sim->now);
-	metrics->resets++;
 	packet_sent(sim, server, RESPONSE_REFUSAL);
 	assign(sim, server, -1);
 	sim->outcome->refused++;

@@ -27,4 +27,10 @@ static inline __attribute__((always_inline)) __u64 hash_flow(__u64 seed, __be32 
 			((__u64)source_port << 32 | (__u64)destination_port << 16 | protocol));
 }
 
+/* Where a service stands among SERVICE_PLACES: 6 bits. */
+static inline __attribute__((always_inline)) __u32 hash_place(__be32 address, __be16 port)
+{
+	return (address + port * 0x10001U) * 0x9e3779b1U >> 26;
+}
+
 #endif

@@ -144,19 +144,19 @@ static __always_inline int shakes_hands(const struct metered *metered)
 {
 	enum meter_state state = meter_state(metered->value);
 
-	return state == METER_SYN || state == METER_SYN_ACK;
+	return state == METER_SYN || state == METER_SYN_ACK || state == METER_COOKIE;
 }
 
 /* Returns 1 if a request comes with it; not for its retransmission. */
-static __always_inline int meter_syn(struct metrics *metrics, const struct metered *metered,
-				     const struct packet *packet)
+static __always_inline int meter_syn(struct metrics *metrics, struct server_stats *stats,
+				     const struct metered *metered, const struct packet *packet)
 {
 	if (meter_state(metered->value) == METER_SYN_DATA ||
 	    (shakes_hands(metered) &&
 	     meter_age(metered->value, metered->now_ns) < METER_HANDSHAKE_TICKS))
 		return 0;
 	meter_put(metrics, metered, meter_syn_value(metered, packet));
-	__sync_fetch_and_add(&metrics->connections, 1);
+	stats->connections++;
 	return packet->payload_length != 0;
 }
 
@@ -171,14 +171,15 @@ static __always_inline int meter_data(struct __sk_buff *skb, struct metrics *met
 		meter_set(metrics, metered, meter_again(metered->value, metered->now_ns));
 		return 0;
 	}
-	switch (arrival(skb, packet, meter_state(metered->value) == METER_SYN_ACK)) {
-	case ARRIVAL_OLD:
-		return 0;
-	case ARRIVAL_ELSEWHERE:
-		state = METER_ELSEWHERE;
-		break;
-	case ARRIVAL_NEW:
-		break;
+	/* The first data behind a handshake that a socket here has answered are new: no need to ask it. */
+	if (meter_state(metered->value) != METER_SYN_ACK) {
+		enum arrival is =
+			arrival(skb, packet, meter_state(metered->value) == METER_COOKIE);
+
+		if (is == ARRIVAL_OLD)
+			return 0;
+		if (is == ARRIVAL_ELSEWHERE)
+			state = METER_ELSEWHERE;
 	}
 	meter_put(metrics, metered,
 		  meter_value(metered->fingerprint, state, latency_level(metrics->in_flight + 1),
@@ -192,7 +193,8 @@ static __always_inline int meter_data(struct __sk_buff *skb, struct metrics *met
  * flight: over a long way, a connection that counted from its SYN would be in neither for a round trip.
  */
 static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *metrics,
-					 const struct packet *packet, __u32 buckets)
+					 struct server_stats *stats, const struct packet *packet,
+					 __u32 buckets)
 {
 	const struct tcphdr *tcp = packet->tcp;
 	struct metered metered;
@@ -200,10 +202,12 @@ static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *
 	/* A bare ACK says nothing: most of the packets towards a server of large files. */
 	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
 		return 0;
+	/* Of requests the latency is measured; of handshakes the age in minutes. */
 	meter_find(packet->ip->saddr, tcp->source, packet->ip->daddr, tcp->dest, buckets,
-		   bpf_ktime_get_ns(), &metered);
+		   packet->payload_length ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns(),
+		   &metered);
 	if (tcp->syn)
-		return meter_syn(metrics, &metered, packet);
+		return meter_syn(metrics, stats, &metered, packet);
 	if (packet->payload_length && !tcp->rst)
 		return meter_data(skb, metrics, &metered, packet);
 	/* A client that has only closed its side may still wait for the answer. */
@@ -212,8 +216,9 @@ static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *
 	return 0;
 }
 
-static __always_inline enum response
-meter_syn_ack(struct metrics *metrics, const struct metered *metered, const struct packet *packet)
+static __always_inline enum response meter_syn_ack(struct __sk_buff *skb, struct metrics *metrics,
+						   const struct metered *metered,
+						   const struct packet *packet)
 {
 	enum meter_state state = meter_state(metered->value);
 	__u32 level = 0;
@@ -224,7 +229,7 @@ meter_syn_ack(struct metrics *metrics, const struct metered *metered, const stru
 		state = METER_WAITING;
 		level = latency_level(metrics->in_flight + 1);
 	} else {
-		state = METER_SYN_ACK;
+		state = skb->sk ? METER_SYN_ACK : METER_COOKIE;
 	}
 	meter_set(metrics, metered,
 		  meter_value(metered->fingerprint, state, level, metered->now_ns));
@@ -238,11 +243,12 @@ __attribute__((noinline)) __u64 penalty_next(struct metrics *metrics, __u64 now_
 }
 
 static __always_inline enum response meter_reset(struct metrics *metrics,
+						 struct server_stats *stats,
 						 const struct metered *metered)
 {
 	__u64 penalty = metrics->penalty;
 
-	__sync_fetch_and_add(&metrics->resets, 1);
+	stats->resets++;
 	if (!metered->slot || !meter_set(metrics, metered, 0))
 		return RESPONSE_USUAL;
 	__sync_val_compare_and_swap(&metrics->penalty, penalty,
@@ -250,21 +256,23 @@ static __always_inline enum response meter_reset(struct metrics *metrics,
 	return RESPONSE_REFUSAL;
 }
 
-static __always_inline void meter_answer(struct metrics *metrics, const struct metered *metered)
+static __always_inline void meter_answer(struct metrics *metrics, struct server_stats *stats,
+					 const struct metered *metered)
 {
 	__u64 *level = &metrics->latency[meter_level(metered->value)];
 
 	*level = latency_learn(*level, meter_age(metered->value, metered->now_ns), metered->now_ns);
-	__sync_fetch_and_add(&metrics->requests, 1);
+	stats->requests++;
 }
 
 /* A packet of the server's. */
 static __always_inline enum response meter_response(struct __sk_buff *skb, struct metrics *metrics,
+						    struct server_stats *stats,
 						    const struct packet *packet, __u32 buckets,
 						    __u64 now)
 {
 	const struct tcphdr *tcp = packet->tcp;
-	const struct bpf_tcp_sock *own;
+	const struct tcp_sock *own;
 	struct metered metered;
 
 	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
@@ -272,18 +280,18 @@ static __always_inline enum response meter_response(struct __sk_buff *skb, struc
 	meter_find(packet->ip->daddr, tcp->dest, packet->ip->saddr, tcp->source, buckets, now,
 		   &metered);
 	if (tcp->rst)
-		return meter_reset(metrics, &metered);
+		return meter_reset(metrics, stats, &metered);
 	if (!metered.slot)
 		return tcp->syn ? RESPONSE_REPEATED : RESPONSE_USUAL;
 	if (tcp->syn)
-		return meter_syn_ack(metrics, &metered, packet);
+		return meter_syn_ack(skb, metrics, &metered, packet);
 	/* The end of the last answer, once more, is not the beginning of the next. */
 	own = own_socket(skb);
 	if (own && was_sent_before(own, packet))
 		return RESPONSE_USUAL;
 	/* Answered, or closed without an answer: in each case nobody waits any more. */
 	if (meter_set(metrics, &metered, 0) && packet->payload_length && meter_waits(metered.value))
-		meter_answer(metrics, &metered);
+		meter_answer(metrics, stats, &metered);
 	return RESPONSE_USUAL;
 }
 

@@ -29,7 +29,8 @@ enum meter_state {
 	METER_NONE,
 	METER_SYN, /* a SYN has come */
 	METER_SYN_DATA, /* one with a request in it; in place of level and time: what acknowledges it */
-	METER_SYN_ACK, /* it has been answered */
+	METER_SYN_ACK, /* it has been answered, by a socket here */
+	METER_COOKIE, /* it has been answered by nobody who is known here: by cookie, or elsewhere */
 	METER_WAITING, /* a request has come, no byte of the answer has left */
 	METER_ELSEWHERE, /* the same, but there is no socket for the connection here */
 };

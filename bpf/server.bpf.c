@@ -29,11 +29,12 @@ static __always_inline int service_exists(const struct server_settings *set, __b
 		.port = port,
 		.protocol = IPPROTO_TCP,
 	};
+	const struct service_key *place =
+		&set->places[hash_place(address, port) & (SERVICE_PLACES - 1)];
 
-	/* Most servers have one. */
-	if (set->first_service.address == address && set->first_service.port == port)
+	if (place->address == address && place->port == port)
 		return 1;
-	return bpf_map_lookup_elem(&services, &key) != 0;
+	return set->unplaced && bpf_map_lookup_elem(&services, &key);
 }
 
 /* Some drivers leave the headers where a program cannot read them directly. */
@@ -56,17 +57,19 @@ static __always_inline struct peer *peer_get(__u32 index)
 static __always_inline void peer_heard(const struct server_settings *settings,
 				       const struct packet *packet, int is_new)
 {
+	__u64 tick = bpf_jiffies64();
 	__u32 i;
 
 	for (i = 0; i < BALANCERS_MAX && i < settings->peer_count; i++) {
 		struct peer *peer = peer_get(i);
-		__u64 now = bpf_ktime_get_coarse_ns();
 
 		if (!peer || !peer->mac_known || !mac_equal(peer->mac, packet->eth->h_source))
 			continue;
 		/* To the tick is enough. Written no more often: the line belongs to all CPUs. */
-		if (peer->heard_ns != now)
-			peer->heard_ns = now;
+		if (peer->heard_tick != tick) {
+			peer->heard_tick = tick;
+			peer->heard_ns = bpf_ktime_get_coarse_ns();
+		}
 		if (is_new)
 			__sync_fetch_and_add(&peer->connections_seen, 1);
 		return;
@@ -84,15 +87,16 @@ int server_ingress(struct __sk_buff *skb)
 	int is_new;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	load = bpf_map_lookup_elem(&metrics, &zero);
-	stats = bpf_map_lookup_elem(&server_stats, &zero);
-	if (!set || !load || !stats || skb->pkt_type != PACKET_HOST ||
-	    parse(skb, &packet) != PARSED ||
+	if (!set || skb->pkt_type != PACKET_HOST || parse(skb, &packet) != PARSED ||
 	    !service_exists(set, packet.ip->daddr, packet.tcp->dest))
 		return TC_ACT_UNSPEC;
 
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	stats = bpf_map_lookup_elem(&server_stats, &zero);
+	if (!load || !stats)
+		return TC_ACT_UNSPEC;
 	stats->request_packets++;
-	is_new = meter_request(skb, load, &packet, set->meter_buckets);
+	is_new = meter_request(skb, load, stats, &packet, set->meter_buckets);
 	peer_heard(set, &packet, is_new);
 	return TC_ACT_UNSPEC;
 }
@@ -129,6 +133,7 @@ static __always_inline enum skip report(struct __sk_buff *skb, const struct pack
 	peer = peer_due(set, stats, load, now, &skip);
 	if (!peer)
 		return skip;
+	now = bpf_ktime_get_ns();
 	utilisation_update(load, set, UTILISATION_WINDOW_NS, now);
 	skip = may_bear(skb, packet, set);
 	if (skip == SKIP_STAMPED)
@@ -153,13 +158,15 @@ static __always_inline void count_response(struct server_stats *stats,
 		stats->tokens = TOKENS_MAX;
 }
 
-static __always_inline void count_skip(enum skip skip)
+/*
+ * When the packet leaves. TCP has looked at the clock already, and has left the time in its packets;
+ * those of no socket have none.
+ */
+static __always_inline __u64 leaving_ns(const struct __sk_buff *skb)
 {
-	__u32 index = skip;
-	__u64 *count = bpf_map_lookup_elem(&skips, &index);
+	__u64 time = skb->tstamp;
 
-	if (count)
-		(*count)++;
+	return time ? time : bpf_ktime_get_ns();
 }
 
 SEC("tc")
@@ -171,20 +178,26 @@ int server_egress(struct __sk_buff *skb)
 	struct packet packet;
 	__u32 zero = 0;
 	enum response response;
+	enum skip skip;
 	__u64 now;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	load = bpf_map_lookup_elem(&metrics, &zero);
-	stats = bpf_map_lookup_elem(&server_stats, &zero);
-	if (!set || !load || !stats || parse(skb, &packet) != PARSED ||
+	if (!set || parse(skb, &packet) != PARSED ||
 	    !service_exists(set, packet.ip->saddr, packet.tcp->source))
 		return TC_ACT_UNSPEC;
 
-	now = bpf_ktime_get_ns();
-	response = meter_response(skb, load, &packet, set->meter_buckets, now);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	stats = bpf_map_lookup_elem(&server_stats, &zero);
+	if (!load || !stats)
+		return TC_ACT_UNSPEC;
+	now = leaving_ns(skb);
+	response = meter_response(skb, load, stats, &packet, set->meter_buckets, now);
 	count_response(stats, set, skb->gso_segs, packet.length);
-	if (set->peer_count && !set->only_polled)
-		count_skip(report(skb, &packet, set, load, stats, response, now));
+	if (!set->peer_count || set->only_polled)
+		return TC_ACT_UNSPEC;
+	skip = report(skb, &packet, set, load, stats, response, now);
+	if (skip < SKIP_COUNT)
+		stats->skips[skip]++;
 	return TC_ACT_UNSPEC;
 }
 

@@ -323,6 +323,7 @@ struct backend_stats {
 
 #define METER_ENTRIES 262144 /* unless configured: requests being worked on, and handshakes */
 #define LATENCY_LEVELS 16
+#define SERVICE_PLACES 64
 
 struct server_settings {
 	__u64 min_interval_ns; /* never two reports closer than this */
@@ -330,9 +331,10 @@ struct server_settings {
 	__u64 balancer_silence_ns; /* no detour to a balancer silent for this long */
 	__u64 report_key[2];
 	__u64 restarted_until_ns; /* reports bear flag R until then */
-	struct service_key first_service; /* of `services`; port 0 = there is none */
-	__s64 idle_distance; /* from a run queue to the books of idle time; 0 = not known: we trace */
+	struct service_key places[SERVICE_PLACES]; /* of `services`, each at its hash_place() if that was free */
+	__u32 unplaced; /* services that are only in the map */
 	__u32 server_id; /* network byte order */
+	__s64 idle_distance; /* from a run queue to the books of idle time; 0 = not known: we trace */
 	__u32 max_share; /* of response packets, 2^16 = all */
 	__u32 mtu;
 	__u32 meter_buckets;
@@ -343,17 +345,24 @@ struct server_settings {
 	__u8 pad[6];
 };
 
-/* A balancer, and what this server has told it. */
+/*
+ * A balancer, and what this server has told it. One cache line for packets in, and one for packets
+ * out, which look at the first only when a report may be due.
+ */
 struct peer {
 	__u8 mac[6];
 	__u8 mac_known;
 	__u8 pad;
-	__u64 heard_ns; /* last packet from it */
-	__u64 reported_ns; /* last report to it */
-	__u32 sequence; /* of that */
+	__u64 heard_ns; /* last packet from it, to the tick */
+	__u64 heard_tick; /* the same in the kernel's own ticks */
 	__u32 connections_seen; /* new ones that it has sent here, and that have made a request or ended */
-	__u32 reported_seen; /* the same as that report had it */
+	__u32 pad1;
+
+	__u64 reported_ns __attribute__((aligned(64))); /* last report to it */
+	__u32 sequence; /* of that */
+	__u32 reported_seen; /* connections_seen as that report had it */
 	__u32 reported_in_flight;
+	__u32 pad2;
 	__u64 free_ns; /* from then on a report is allowed whatever the budget says */
 	__u64 reports;
 	__u64 report_bytes; /* of the packets that bore them */
@@ -369,9 +378,6 @@ struct measured_services {
 /* This server's load, all its services together. server_load.h says what it comes to. */
 struct metrics {
 	__s64 in_flight;
-	__u64 requests; /* answered */
-	__u64 connections;
-	__u64 resets; /* connections the server refused or reset */
 	__u64 evicted; /* waiting requests that the meter table had no room for */
 	__u64 swept; /* waiting requests whose connection had gone without a packet */
 	__u64 penalty; /* for what was reset of late */
@@ -390,11 +396,16 @@ struct application {
 	__u32 pad;
 };
 
+/* Of one CPU. */
 struct server_stats {
+	__u64 requests; /* answered */
+	__u64 connections;
+	__u64 resets; /* connections the server refused or reset */
 	__u64 request_packets;
 	__u64 response_packets; /* as on the wire: a GSO packet counts its segments */
 	__u64 response_bytes;
 	__s64 tokens; /* budget of this CPU, 2^16 = one report */
+	__u64 skips[SKIP_COUNT]; /* response packets by whether they bore a report, and if not, why */
 };
 
 struct cpu_time {

@@ -31,6 +31,7 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u32 snd_nxt;
 	__u32 write_seq; /* behind the last byte that the application has written */
 } __attribute__((preserve_access_index));
 
@@ -40,9 +41,9 @@ enum arrival {
 	ARRIVAL_ELSEWHERE, /* no socket here: the connection ends in another namespace, say */
 };
 
-/* Of data from a client. shaking_hands: the meter has seen the connection's SYN, but no data yet. */
+/* Of data from a client. by_cookie: the meter has seen the connection's handshake, but no data yet. */
 static __always_inline enum arrival arrival(struct __sk_buff *skb, const struct packet *packet,
-					    int shaking_hands)
+					    int by_cookie)
 {
 	struct bpf_sock_tuple tuple = {
 		.ipv4.saddr = packet->ip->saddr,
@@ -61,7 +62,7 @@ static __always_inline enum arrival arrival(struct __sk_buff *skb, const struct 
 	tcp = bpf_tcp_sock(sk);
 	if (sk->state == BPF_TCP_LISTEN) {
 		/* The third packet of a handshake by SYN cookie; or of nothing at all. */
-		if (!shaking_hands)
+		if (!by_cookie)
 			is = ARRIVAL_OLD;
 	} else if (!(TCP_STATE_WANTS_DATA & 1 << (sk->state & 0xF)) ||
 		   (tcp && (__s32)(end - tcp->rcv_nxt) <= 0)) {
@@ -72,33 +73,25 @@ static __always_inline enum arrival arrival(struct __sk_buff *skb, const struct 
 }
 
 /* The server's own side of a connection; NULL if it has none any more. */
-static __always_inline struct bpf_tcp_sock *own_socket(struct __sk_buff *skb)
+static __always_inline struct tcp_sock *own_socket(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	return sk ? bpf_tcp_sock(sk) : 0;
+	return sk ? bpf_skc_to_tcp_sock(sk) : 0;
 }
 
 /* New data and bare ACKs stand at snd_nxt or beyond; what was sent before stands below. */
-static __always_inline int was_sent_before(const struct bpf_tcp_sock *tcp,
-					   const struct packet *packet)
+static __always_inline int was_sent_before(const struct tcp_sock *tcp, const struct packet *packet)
 {
 	return (__s32)(bpf_ntohl(packet->tcp->seq) - tcp->snd_nxt) < 0;
 }
 
 /* Has the application written nothing yet that would follow this packet? */
-static __always_inline int is_last_written(struct __sk_buff *skb, const struct packet *packet)
+static __always_inline int is_last_written(const struct tcp_sock *tcp, const struct packet *packet)
 {
 	__u32 end = bpf_ntohl(packet->tcp->seq) + packet->payload_length + packet->tcp->fin;
-	struct bpf_sock *sk = skb->sk;
-	struct tcp_sock *tcp;
 
-	if (!sk)
-		return 1;
-	tcp = bpf_skc_to_tcp_sock(sk);
-	return !tcp || (__s32)(tcp->write_seq - end) <= 0;
+	return (__s32)(tcp->write_seq - end) <= 0;
 }
 
 /* How full the listener's queue is, 65535 = full; of several (SO_REUSEPORT), any one's. */

@@ -65,16 +65,17 @@ static __always_inline enum skip report_due(const struct peer *peer,
 					    const struct server_stats *stats,
 					    const struct metrics *metrics, __u64 now)
 {
-	__u64 since = now - peer->reported_ns;
+	/* A paced packet's time lies ahead: what follows may be older. */
+	__s64 since = now - peer->reported_ns;
 
-	if (since < settings->min_interval_ns)
+	if (since < (__s64)settings->min_interval_ns)
 		return SKIP_NOT_DUE;
-	if (since < settings->max_interval_ns &&
+	if (since < (__s64)settings->max_interval_ns &&
 	    in_flight_believed(peer) == in_flight_told(metrics, now))
 		return SKIP_NOT_DUE;
 	if (!peer->mac_known)
 		return SKIP_NO_NEIGHBOUR;
-	if (now - peer->heard_ns > settings->balancer_silence_ns)
+	if ((__s64)(now - peer->heard_ns) > (__s64)settings->balancer_silence_ns)
 		return SKIP_SILENT_BALANCER;
 	if (stats->tokens < REPORT_TOKENS && !report_is_free(peer, now))
 		return SKIP_BUDGET;
@@ -88,7 +89,7 @@ static __always_inline enum skip may_detour(struct __sk_buff *skb, const struct 
 					    __u64 now)
 {
 	int patient = now - peer->reported_ns < PATIENCE * settings->min_interval_ns;
-	const struct bpf_tcp_sock *own;
+	const struct tcp_sock *own;
 
 	/* A reset stands for itself: often it has no connection behind it. */
 	if (response == RESPONSE_REFUSAL)
@@ -106,7 +107,7 @@ static __always_inline enum skip may_detour(struct __sk_buff *skb, const struct 
 	if (was_sent_before(own, packet))
 		return SKIP_RETRANSMISSION;
 	/* Behind a segment that is not the last one, the next would overtake it. */
-	if (packet->payload_length && (!packet->tcp->psh || !is_last_written(skb, packet)))
+	if (packet->payload_length && (!packet->tcp->psh || !is_last_written(own, packet)))
 		return SKIP_NOT_LAST;
 	return SKIP_STAMPED;
 }

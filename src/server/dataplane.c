@@ -14,6 +14,7 @@
 
 #include "attach.h"
 #include "clock.h"
+#include "hash.h"
 #include "log.h"
 #include "server.skel.h"
 #include "server/idle_books.h"
@@ -106,6 +107,20 @@ static int put_settings(const struct server_dataplane *dataplane)
 		       0;
 }
 
+/* Where two would stand at one place, the second is found by the map. */
+static void place_services(struct server_settings *settings, const struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct service_key key = service_key(&config->services[i]);
+		struct service_key *place = &settings->places[hash_place(key.address, key.port)];
+
+		if (place->port)
+			settings->unplaced++;
+		else
+			*place = key;
+	}
+}
+
 static int write_settings(struct server_dataplane *dataplane)
 {
 	const struct config *config = dataplane->config;
@@ -124,7 +139,7 @@ static int write_settings(struct server_dataplane *dataplane)
 	struct link_info link;
 	int err;
 
-	settings.first_service = service_key(&config->services[0]);
+	place_services(&settings, config);
 	err = link_get(config->interfaces[0], &link);
 	if (err) {
 		log_error("interfaces: \"%s\": %s; `ip link` lists those there are",
@@ -306,6 +321,17 @@ void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 		/* Last, because the data path goes by it. */
 		__atomic_store_n(&peer->mac_known, neighbour->resolved, __ATOMIC_RELEASE);
 	}
+}
+
+int server_dataplane_stats(const struct server_dataplane *dataplane, struct server_stats *stats)
+{
+	uint64_t sum[sizeof(*stats) / sizeof(uint64_t)] = {0};
+	int err;
+
+	err = percpu_sum(bpf_map__fd(dataplane->bpf->maps.server_stats), 0, sum,
+			 sizeof(sum) / sizeof(sum[0]));
+	memcpy(stats, sum, sizeof(sum));
+	return err;
 }
 
 int server_dataplane_measure(const struct server_dataplane *dataplane)

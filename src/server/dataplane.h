@@ -40,6 +40,9 @@ int server_dataplane_attach(struct server_dataplane *dataplane);
 void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 				    const struct neighbour *neighbour);
 
+/* Of all CPUs. 0 or -errno. */
+int server_dataplane_stats(const struct server_dataplane *dataplane, struct server_stats *stats);
+
 /*
  * Brings up to date what of the metrics only a report on its way would: utilisation and accept
  * queue. A few microseconds. 0 or -errno, -ENODEV before the programs are loaded.

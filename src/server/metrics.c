@@ -2,9 +2,7 @@
 #include "server/metrics.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "attach.h"
 #include "clock.h"
 #include "http/metrics.h"
 #include "server.skel.h"
@@ -20,8 +18,10 @@ static void write_one(FILE *out, const char *name, const char *type, const char 
 static void write_load(FILE *out, const struct server_dataplane *dataplane)
 {
 	const struct metrics *metrics = dataplane->metrics;
+	struct server_stats stats;
 
 	server_dataplane_measure(dataplane);
+	(void)server_dataplane_stats(dataplane, &stats);
 	write_one(out, "plimsoll_agent_in_flight_requests", "gauge", "Requests being worked on.",
 		  metrics->in_flight > 0 ? (double)metrics->in_flight : 0);
 	write_one(out, "plimsoll_agent_utilisation_ratio", "gauge",
@@ -37,11 +37,11 @@ static void write_load(FILE *out, const struct server_dataplane *dataplane)
 	write_one(out, "plimsoll_agent_accept_queue_ratio", "gauge",
 		  "How full the accept queue is; 1 is full.", metrics->accept_queue / 65535.0);
 	write_one(out, "plimsoll_agent_requests_total", "counter", "Requests answered.",
-		  (double)metrics->requests);
+		  (double)stats.requests);
 	write_one(out, "plimsoll_agent_connections_total", "counter", "Connections opened.",
-		  (double)metrics->connections);
+		  (double)stats.connections);
 	write_one(out, "plimsoll_agent_resets_total", "counter",
-		  "Connections that the server refused or reset.", (double)metrics->resets);
+		  "Connections that the server refused or reset.", (double)stats.resets);
 	write_one(out, "plimsoll_agent_evicted_requests_total", "counter",
 		  "Waiting requests that the meter had no room for.", (double)metrics->evicted);
 	write_one(out, "plimsoll_agent_swept_requests_total", "counter",
@@ -56,13 +56,9 @@ static void write_responses(FILE *out, const struct server_dataplane *dataplane)
 		SKIPS(SKIP_NAME)
 #undef SKIP_NAME
 	};
-	uint64_t sum[sizeof(struct server_stats) / sizeof(uint64_t)] = {0}, count;
-	int map = bpf_map__fd(dataplane->bpf->maps.skips);
 	struct server_stats stats;
 
-	percpu_sum(bpf_map__fd(dataplane->bpf->maps.server_stats), 0, sum,
-		   sizeof(sum) / sizeof(sum[0]));
-	memcpy(&stats, sum, sizeof(stats));
+	(void)server_dataplane_stats(dataplane, &stats);
 	write_one(out, "plimsoll_agent_response_packets_total", "counter",
 		  "Packets of answers, as on the wire.", (double)stats.response_packets);
 	write_one(out, "plimsoll_agent_response_bytes_total", "counter", "Bytes of those packets.",
@@ -70,9 +66,8 @@ static void write_responses(FILE *out, const struct server_dataplane *dataplane)
 	metric_family(out, "plimsoll_agent_carriers_total", "counter",
 		      "Packets of answers by whether they bore a report, and if not, why.");
 	for (uint32_t i = 0; i < SKIP_COUNT; i++)
-		if (!percpu_sum(map, i, &count, 1))
-			metric_sample(out, "plimsoll_agent_carriers_total", (double)count, "reason",
-				      names[i], NULL);
+		metric_sample(out, "plimsoll_agent_carriers_total", (double)stats.skips[i],
+			      "reason", names[i], NULL);
 }
 
 static double peer_known(const struct peer *peer)

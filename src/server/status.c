@@ -2,15 +2,14 @@
 #include "server/status.h"
 
 #include <arpa/inet.h>
-#include <string.h>
 
-#include "attach.h"
 #include "clock.h"
 #include "json.h"
 #include "server.skel.h"
 #include "server_load.h"
 
-static json_t *load_json(const struct metrics *metrics, const struct application *application)
+static json_t *load_json(const struct metrics *metrics, const struct application *application,
+			 const struct server_stats *stats)
 {
 	uint64_t now = now_ns();
 	json_t *object = json_object();
@@ -26,9 +25,9 @@ static json_t *load_json(const struct metrics *metrics, const struct application
 				    json_null());
 	json_set_integer(object, "latency_us", latency_now_us(metrics, now));
 	json_set_real(object, "accept_queue", metrics->accept_queue / 65535.0);
-	json_set_integer(object, "requests", metrics->requests);
-	json_set_integer(object, "connections", metrics->connections);
-	json_set_integer(object, "resets", metrics->resets);
+	json_set_integer(object, "requests", stats->requests);
+	json_set_integer(object, "connections", stats->connections);
+	json_set_integer(object, "resets", stats->resets);
 	json_set_integer(object, "evicted", metrics->evicted);
 	json_set_integer(object, "swept", metrics->swept);
 	return object;
@@ -85,34 +84,26 @@ static json_t *services_json(const struct config *config)
 	return array;
 }
 
-static json_t *responses_json(const struct server_dataplane *dataplane)
+static json_t *responses_json(const struct server_stats *stats)
 {
-	uint64_t sum[sizeof(struct server_stats) / sizeof(uint64_t)] = {0};
 	json_t *object = json_object();
-	struct server_stats stats;
 
-	percpu_sum(bpf_map__fd(dataplane->bpf->maps.server_stats), 0, sum,
-		   sizeof(sum) / sizeof(sum[0]));
-	memcpy(&stats, sum, sizeof(stats));
-	json_set_integer(object, "packets", stats.response_packets);
-	json_set_integer(object, "bytes", stats.response_bytes);
+	json_set_integer(object, "packets", stats->response_packets);
+	json_set_integer(object, "bytes", stats->response_bytes);
 	return object;
 }
 
-static json_t *carriers_json(const struct server_dataplane *dataplane)
+static json_t *carriers_json(const struct server_stats *stats)
 {
 	static const char *const names[] = {
 #define SKIP_NAME(symbol, name, sentence) name,
 		SKIPS(SKIP_NAME)
 #undef SKIP_NAME
 	};
-	int map = bpf_map__fd(dataplane->bpf->maps.skips);
 	json_t *object = json_object();
-	uint64_t count;
 
 	for (uint32_t i = 0; i < SKIP_COUNT; i++)
-		if (!percpu_sum(map, i, &count, 1))
-			json_set_integer(object, names[i], count);
+		json_set_integer(object, names[i], stats->skips[i]);
 	return object;
 }
 
@@ -121,7 +112,9 @@ json_t *server_status_json(void *context)
 	const struct server_status *status = context;
 	const struct server_dataplane *dataplane = status->dataplane;
 	json_t *object = json_object(), *interface = json_object(), *interfaces = json_array();
+	struct server_stats stats;
 
+	(void)server_dataplane_stats(dataplane, &stats);
 	json_object_set_new(interface, "name", json_string(dataplane->config->interfaces[0]));
 	json_array_append_new(interfaces, interface);
 	json_object_set_new(object, "role", json_string("server"));
@@ -132,9 +125,9 @@ json_t *server_status_json(void *context)
 	json_object_set_new(object, "interfaces", interfaces);
 	json_object_set_new(object, "keyed", json_boolean(dataplane->config->keyed));
 	json_object_set_new(object, "services", services_json(dataplane->config));
-	json_object_set_new(object, "load", load_json(dataplane->metrics, dataplane->application));
+	json_object_set_new(object, "load", load_json(dataplane->metrics, dataplane->application, &stats));
 	json_object_set_new(object, "balancers", balancers_json(dataplane));
-	json_object_set_new(object, "responses", responses_json(dataplane));
-	json_object_set_new(object, "carriers", carriers_json(dataplane));
+	json_object_set_new(object, "responses", responses_json(&stats));
+	json_object_set_new(object, "carriers", carriers_json(&stats));
 	return object;
 }

@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -19,6 +18,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "attach.h"
 #include "clock.h"
 #include "server.skel.h"
 
@@ -40,6 +40,15 @@ static void map_put(const struct bpf_map *map, const void *key, const void *valu
 {
 	if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY))
 		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
+}
+
+static struct service_key service_key(void)
+{
+	return (struct service_key){
+		.address = address_bytes(VIP),
+		.port = htons(VIP_PORT),
+		.protocol = IPPROTO_TCP,
+	};
 }
 
 static const struct {
@@ -66,8 +75,13 @@ static void settings_put(const struct server_before *before)
 			      before->other_balancer ? 2 :
 						       1,
 		.keyed = before->keyed,
+		.unplaced = before->unplaced,
 	};
+	struct service_key key = service_key();
 	uint32_t zero = 0;
+
+	if (!before->unplaced)
+		settings.places[hash_place(key.address, key.port)] = key;
 
 	map_put(server.skeleton->maps.settings, &zero, &settings);
 }
@@ -101,18 +115,13 @@ static void metrics_put(const struct server_before *before)
 
 void server_reset(const struct server_before *before)
 {
-	struct service_key key = {
-		.address = address_bytes(VIP),
-		.port = htons(VIP_PORT),
-		.protocol = IPPROTO_TCP,
-	};
+	struct service_key key = service_key();
 	struct application application = {
 		.until_ns = before->application ? now_ns() + SECOND : now_ns() - 1,
 		.utilisation = 0x4321,
 	};
 	uint32_t zero = 0;
 
-	assert_int_equal(map_clear(bpf_map__fd(server.skeleton->maps.skips)), 0);
 	assert_int_equal(map_clear(bpf_map__fd(server.skeleton->maps.server_stats)), 0);
 	map_put(server.skeleton->maps.services, &key, &zero);
 	map_put(server.skeleton->maps.application, &zero, &application);
@@ -168,27 +177,23 @@ void server_pass(enum way way, const struct segment *segment)
 	assert_memory_equal(outcome.frame.bytes, in.bytes, in.length);
 }
 
-uint64_t skip_count(enum skip skip)
+struct server_stats server_stats_sum(void)
 {
-	return counter_read(bpf_map__fd(server.skeleton->maps.skips), skip);
+	uint64_t sum[sizeof(struct server_stats) / sizeof(uint64_t)];
+	struct server_stats stats;
+
+	if (percpu_sum(bpf_map__fd(server.skeleton->maps.server_stats), 0, sum,
+		       sizeof(sum) / sizeof(sum[0])))
+		fail_msg("server_stats: %s", strerror(errno));
+	memcpy(&stats, sum, sizeof(stats));
+	return stats;
 }
 
-uint64_t server_packets(enum way way)
+uint64_t skip_count(enum skip skip)
 {
-	struct server_stats sum = {0};
-	struct server_stats *stats = calloc(libbpf_num_possible_cpus(), sizeof(*stats));
-	uint32_t zero = 0;
-	int cpu;
+	struct server_stats stats = server_stats_sum();
 
-	if (!stats ||
-	    bpf_map_lookup_elem(bpf_map__fd(server.skeleton->maps.server_stats), &zero, stats))
-		fail_msg("server_stats: %s", strerror(errno));
-	for (cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++) {
-		sum.request_packets += stats[cpu].request_packets;
-		sum.response_packets += stats[cpu].response_packets;
-	}
-	free(stats);
-	return way == FROM_CLIENT ? sum.request_packets : sum.response_packets;
+	return stats.skips[skip];
 }
 
 int64_t waiting_slots(void)

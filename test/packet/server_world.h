@@ -55,6 +55,7 @@ struct server_before {
 	bool large_meter; /* SERVER_METER_ENTRIES instead of one bucket */
 	bool no_balancer; /* none is configured */
 	bool other_balancer; /* a second one, for which a report is due */
+	bool unplaced; /* the service is only in the map */
 	bool keyed;
 	bool restarted; /* a moment ago */
 	bool application; /* it has told its load */
@@ -87,8 +88,7 @@ void server_pass(enum way way, const struct segment *segment);
 
 uint64_t skip_count(enum skip skip);
 
-/* That the server took for a service's, that way. */
-uint64_t server_packets(enum way way);
+struct server_stats server_stats_sum(void); /* of all CPUs */
 
 /* Requests that wait in the meter's slots: what in_flight ought to be. */
 int64_t waiting_slots(void);

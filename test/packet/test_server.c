@@ -37,6 +37,9 @@ struct report_case {
 static const struct report_case cases[] = {
 	{.name = "a SYN-ACK", .skip = SKIP_STAMPED},
 	{.name = "a SYN-ACK with a key", .before = {.keyed = true}, .skip = SKIP_STAMPED},
+	{.name = "a SYN-ACK of a service that has found no place of its own",
+	 .before = {.unplaced = true},
+	 .skip = SKIP_STAMPED},
 	{.name = "as many in flight as fit",
 	 .before = {.in_flight = 65535},
 	 .in_flight = 65535,
