@@ -136,7 +136,8 @@ static int prepare(struct bench *bench, const struct row *row)
 static int time_program(struct bench *bench, const struct row *row, int program, double *ns)
 {
 	/* TCP leaves the time in what it sends. Reports need one that goes on. */
-	struct __sk_buff context = {.ifindex = server.ifindex, .ingress_ifindex = server.ifindex,
+	struct __sk_buff context = {.ifindex = server.ifindex,
+				    .ingress_ifindex = server.ifindex,
 				    .tstamp = row->then == REPORTED ? 0 : now_ns()};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = bench->frame.bytes,
 		    .data_size_in = (uint32_t)bench->frame.length, .ctx_in = &context,
@@ -161,8 +162,8 @@ static int time_harness(struct bench *bench, const struct row *row, double *ns)
 	*ns = plain;
 	if (err || row->then != REPORTED)
 		return err;
-	err = time_program(bench, row,
-			   bpf_program__fd(bench->skeleton->progs.server_null_growing), &growing);
+	err = time_program(bench, row, bpf_program__fd(bench->skeleton->progs.server_null_growing),
+			   &growing);
 	*ns = (plain + growing) / 2;
 	return err;
 }

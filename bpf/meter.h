@@ -173,8 +173,7 @@ static __always_inline int meter_data(struct __sk_buff *skb, struct metrics *met
 	}
 	/* The first data behind a handshake that a socket here has answered are new: no need to ask it. */
 	if (meter_state(metered->value) != METER_SYN_ACK) {
-		enum arrival is =
-			arrival(skb, packet, meter_state(metered->value) == METER_COOKIE);
+		enum arrival is = arrival(skb, packet, meter_state(metered->value) == METER_COOKIE);
 
 		if (is == ARRIVAL_OLD)
 			return 0;
@@ -242,9 +241,8 @@ __attribute__((noinline)) __u64 penalty_next(struct metrics *metrics, __u64 now_
 	return metrics ? penalty_add(metrics, now_ns) : 0;
 }
 
-static __always_inline enum response meter_reset(struct metrics *metrics,
-						 struct server_stats *stats,
-						 const struct metered *metered)
+static __always_inline enum response
+meter_reset(struct metrics *metrics, struct server_stats *stats, const struct metered *metered)
 {
 	__u64 penalty = metrics->penalty;
 

@@ -82,10 +82,15 @@ METER_INLINE __u32 meter_level(__u64 value)
 	return value >> METER_LEVEL_SHIFT & (LATENCY_LEVELS - 1);
 }
 
+/* Clocks that are read at other times, or only to the kernel's tick, differ by less than 134 ms. */
+#define METER_SLACK_TICKS (1 << 16)
+
 /* Time since the last change, in ticks. */
 METER_INLINE __u64 meter_age(__u64 value, __u64 now_ns)
 {
-	return ((now_ns >> LATENCY_TICK_SHIFT) - value) & METER_TIME_MASK;
+	__u64 age = ((now_ns >> LATENCY_TICK_SHIFT) - value) & METER_TIME_MASK;
+
+	return age > METER_TIME_MASK - METER_SLACK_TICKS ? 0 : age;
 }
 
 #endif

@@ -331,7 +331,8 @@ struct server_settings {
 	__u64 balancer_silence_ns; /* no detour to a balancer silent for this long */
 	__u64 report_key[2];
 	__u64 restarted_until_ns; /* reports bear flag R until then */
-	struct service_key places[SERVICE_PLACES]; /* of `services`, each at its hash_place() if that was free */
+	struct service_key places
+		[SERVICE_PLACES]; /* of `services`, each at its hash_place() if that was free */
 	__u32 unplaced; /* services that are only in the map */
 	__u32 server_id; /* network byte order */
 	__s64 idle_distance; /* from a run queue to the books of idle time; 0 = not known: we trace */
@@ -405,7 +406,8 @@ struct server_stats {
 	__u64 response_packets; /* as on the wire: a GSO packet counts its segments */
 	__u64 response_bytes;
 	__s64 tokens; /* budget of this CPU, 2^16 = one report */
-	__u64 skips[SKIP_COUNT]; /* response packets by whether they bore a report, and if not, why */
+	__u64 skips
+		[SKIP_COUNT]; /* response packets by whether they bore a report, and if not, why */
 };
 
 struct cpu_time {

@@ -125,7 +125,8 @@ json_t *server_status_json(void *context)
 	json_object_set_new(object, "interfaces", interfaces);
 	json_object_set_new(object, "keyed", json_boolean(dataplane->config->keyed));
 	json_object_set_new(object, "services", services_json(dataplane->config));
-	json_object_set_new(object, "load", load_json(dataplane->metrics, dataplane->application, &stats));
+	json_object_set_new(object, "load",
+			    load_json(dataplane->metrics, dataplane->application, &stats));
 	json_object_set_new(object, "balancers", balancers_json(dataplane));
 	json_object_set_new(object, "responses", responses_json(&stats));
 	json_object_set_new(object, "carriers", carriers_json(&stats));
