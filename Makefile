@@ -25,10 +25,10 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wer
 # written with -MD, which includes those: a changed BPF program must reach the binary.
 INCLUDES := -Iwire -Ibpf -Isrc -isystem $(BUILD)/bpf
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(INCLUDES) -D_GNU_SOURCE -DPLIMSOLL_VERSION='"$(VERSION)"' \
+ALL_CFLAGS = -std=gnu11 $(CPPFLAGS) $(WARNINGS) $(INCLUDES) -D_GNU_SOURCE -DPLIMSOLL_VERSION='"$(VERSION)"' \
 	$(LIBRARY_CFLAGS) $(CFLAGS)
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter \
-	-Iwire -Ibpf -isystem $(ARCH_INCLUDE)
+	-Iwire -Ibpf -isystem $(ARCH_INCLUDE) -ffile-prefix-map=$(CURDIR)=.
 
 BPF_PROGRAMS := balancer server
 SKELETONS := $(BPF_PROGRAMS:%=$(BUILD)/bpf/%.skel.h)
@@ -365,6 +365,7 @@ BASH_COMPLETION = $(prefix)/share/bash-completion/completions/plimsoll
 ZSH_COMPLETION = $(prefix)/share/zsh/site-functions/_plimsoll
 MANUAL = $(prefix)/share/man
 SHARE = $(prefix)/share/plimsoll
+UNITS = $(prefix)/lib/systemd/system
 LAB = $(prefix)/lib/plimsoll/lab
 LAB_SCRIPTS := lab/lab lab/pass.bpf.c lab/wrk.lua \
 	$(addprefix lab/,common.sh network.sh servers.sh plimsoll.sh load.sh wire.sh play.sh)
@@ -372,6 +373,9 @@ LAB_SCRIPTS := lab/lab lab/pass.bpf.c lab/wrk.lua \
 .PHONY: install
 install: all ## install below $(DESTDIR)$(prefix)
 	install -D -m 755 $(BUILD)/plimsoll $(DESTDIR)$(prefix)/sbin/plimsoll
+	install -D -m 755 packaging/systemd/prepare $(DESTDIR)$(prefix)/sbin/plimsoll-prepare
+	install -D -m 644 -t $(DESTDIR)$(UNITS) packaging/systemd/*.service
+	sed -i 's|/usr/sbin|$(prefix)/sbin|' $(DESTDIR)$(UNITS)/plimsoll-*.service
 	install -D -m 644 packaging/completion/plimsoll.bash $(DESTDIR)$(BASH_COMPLETION)
 	install -D -m 644 packaging/completion/_plimsoll $(DESTDIR)$(ZSH_COMPLETION)
 	install -D -m 644 packaging/wireshark/plimsoll.lua $(DESTDIR)$(SHARE)/plimsoll.lua
@@ -387,9 +391,21 @@ install: all ## install below $(DESTDIR)$(prefix)
 uninstall: ## and take it away again
 	rm -f $(DESTDIR)$(prefix)/sbin/plimsoll $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION) \
 		$(DESTDIR)$(SHARE)/plimsoll.lua $(DESTDIR)$(prefix)/sbin/plimsoll-lab \
+		$(DESTDIR)$(prefix)/sbin/plimsoll-prepare $(DESTDIR)$(UNITS)/plimsoll-*.service \
 		$(patsubst packaging/%,$(DESTDIR)$(SHARE)/%,$(wildcard packaging/prometheus/* packaging/grafana/*)) \
 		$(addprefix $(DESTDIR)$(LAB)/,$(notdir $(LAB_SCRIPTS))) \
 		$(DESTDIR)$(MANUAL)/man[58]/plimsoll.8 $(DESTDIR)$(MANUAL)/man[58]/plimsoll-*.[58]
+
+.PHONY: deb
+deb: ## the Debian package, into build/deb
+	@packaging/deps build deb
+	@packaging/build-deb $(BUILD)/deb
+
+.PHONY: test-deb
+test-deb: ## build it twice, install it in a fresh Debian, run it there, remove it
+	@packaging/deps build deb test
+	@$(MAKE) --no-print-directory all
+	@test/deb
 
 .PHONY: clean
 clean: ## remove what was built
