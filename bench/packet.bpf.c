@@ -115,7 +115,7 @@ int floor_l2(struct xdp_md *xdp)
 	static const __u8 mac[ETH_ALEN] = {2, 0, 0, 0, 0, 0x11};
 	struct packet packet;
 
-	if (packet_parse(data, end, end - data, &packet) != PARSED)
+	if (packet_parse(xdp, data, end, end - data, &packet) != PARSED_TCP)
 		return XDP_PASS;
 	mac_copy(packet.eth->h_source, packet.eth->h_dest);
 	mac_copy(packet.eth->h_dest, mac);

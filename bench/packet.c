@@ -216,8 +216,8 @@ static struct trace_filter filter_of(enum tracer tracer)
 	};
 
 	if (tracer == OF_ANOTHER) {
-		filter.client = address_bytes("10.9.9.9");
-		filter.client_mask = UINT32_MAX;
+		filter.client = ip_address("10.9.9.9");
+		memset(&filter.client_mask, 0xFF, sizeof(filter.client_mask));
 	}
 	return filter;
 }

@@ -76,7 +76,7 @@ static int put_settings(const struct bed *bed, uint32_t flow_entries)
 
 static int put_service(const struct bed *bed)
 {
-	struct service_key vip = {.address = address_bytes(BED_VIP), .protocol = IPPROTO_TCP};
+	struct service_key vip = {.address = ip_address(BED_VIP)};
 	struct service service = {
 		.id = SERVICE_ID,
 		.ring_size = RING_SIZE,
@@ -88,10 +88,11 @@ static int put_service(const struct bed *bed)
 		.feedback = FEEDBACK_IN_BAND,
 		.choices = CHOICES,
 	};
-	struct service nothing = {0};
+	struct service nothing = {.protocols = VIP_TCP};
 	int err = put(bed->skeleton->maps.services, &vip, &nothing);
 
 	vip.port = htons(BED_PORT);
+	vip.protocol = IPPROTO_TCP;
 	return err ? err : put(bed->skeleton->maps.services, &vip, &service);
 }
 
@@ -102,7 +103,7 @@ static int put_backend(const struct bed *bed, uint32_t number)
 		.server = number,
 		.cost = COST_ONE,
 		.ifindex = bed->ifindex,
-		.address = server_id(number),
+		.address = {{0, 0, htonl(0xFFFF), server_id(number)}},
 	};
 	struct server server = {.index = number, .mac_known = 1};
 	uint32_t id = server_id(number);

@@ -15,6 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "carrier.h"
 #include "checksum.h"
 #include "flow.h"
 #include "hash.h"
@@ -25,16 +26,21 @@
 #include "select.h"
 #include "trace.h"
 
-#define AF_INET 2
-
 /* What a packet's way has found out so far. */
 struct context {
 	struct xdp_md *xdp;
-	void *end;
 	const struct settings *settings;
 	struct packet packet;
 	int action; /* enum xdp_action, for verdicts that send */
 };
+
+static __always_inline enum parse_result parse(struct context *context)
+{
+	void *data = (void *)(long)context->xdp->data;
+	void *end = (void *)(long)context->xdp->data_end;
+
+	return packet_parse(context->xdp, data, end, end - data, &context->packet);
+}
 
 static const int verdict_actions[] = {
 #define PASS XDP_PASS
@@ -60,30 +66,43 @@ static __always_inline int finish(const struct context *context, enum verdict ve
 	return context->action;
 }
 
-/* port 0: the entry of the VIP itself. */
-static __always_inline struct service *entry_find(__be32 address, __be16 port)
+/* That of the very port, or else that of every port. */
+static __always_inline struct service *service_find(const struct settings *settings,
+						    struct service_key *key)
 {
-	struct service_key key = {
-		.address = address,
-		.port = port,
-		.protocol = IPPROTO_TCP,
-	};
+	struct service *service = bpf_map_lookup_elem(&services, key);
+	__be16 port = key->port;
 
-	return bpf_map_lookup_elem(&services, &key);
+	if (service || !settings->any_port)
+		return service;
+	key->port = 0;
+	service = bpf_map_lookup_elem(&services, key);
+	key->port = port;
+	return service;
 }
 
-static __always_inline struct service *service_find(__be32 address, __be16 port)
+/*
+ * What we cannot parse is ours to drop only if it is for a VIP of ours that has a service of that
+ * transport, or if even that cannot be told.
+ */
+static __always_inline enum verdict unparsable(struct packet *packet, enum verdict verdict)
 {
-	struct service *service = entry_find(address, port);
+	__u8 protocol = packet->to.protocol;
+	const struct service *vip;
 
-	/* A packet may really have port 0. */
-	return service && service->id ? service : 0;
-}
-
-/* What we cannot parse is ours to drop only if it is for one of our addresses. */
-static __always_inline enum verdict unparsable(const struct packet *packet, enum verdict verdict)
-{
-	return entry_find(packet->ip->daddr, 0) ? verdict : VERDICT_NOT_OURS;
+	packet->to.port = 0;
+	packet->to.protocol = 0;
+	vip = bpf_map_lookup_elem(&services, &packet->to);
+	if (!vip)
+		return VERDICT_NOT_OURS;
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return vip->protocols & VIP_TCP ? verdict : VERDICT_NOT_OURS;
+	case IPPROTO_UDP:
+		return vip->protocols & VIP_UDP ? verdict : VERDICT_NOT_OURS;
+	default:
+		return is_extension(protocol) ? verdict : VERDICT_NOT_OURS;
+	}
 }
 
 /* A switch floods what it does not know: frames for other machines are none of our business. */
@@ -99,12 +118,7 @@ static __always_inline int for_this_machine(const struct context *context)
 	return 0;
 }
 
-static __always_inline int send_by(const struct context *context, __u32 ifindex)
-{
-	return ifindex == context->xdp->ingress_ifindex ? (int)XDP_TX :
-							  (int)bpf_redirect(ifindex, 0);
-}
-
+/* Of TCP's only: which connections servers have seen is told of those. */
 static __always_inline void count_sent(const struct backend *backend)
 {
 	__u32 server = backend->server;
@@ -163,25 +177,95 @@ static __always_inline int note_repeated(__u32 index, struct backend *backend, _
 	return 1;
 }
 
-/* A backend for a flow that has none, or is to leave the avoided one. */
-static __always_inline __u32 choose(struct context *context, const struct service *service,
-				    __u64 hash, int opens, int judged, __u32 avoided,
-				    struct backend **backend)
+/* May the packet be the first of its flow? A datagram of an unknown one always. */
+static __always_inline int may_open(__u32 protocol, __u32 tcp_flags)
 {
-	struct decision *decision = traced(context->settings) ? trace_decision() : 0;
+	return protocol != IPPROTO_TCP || (tcp_flags & (TCP_BIT_SYN | TCP_BIT_ACK)) == TCP_BIT_SYN;
+}
+
+/* A backend for a flow that has none, or is to leave the avoided one. */
+static __always_inline __u32 choose(const struct service *service, __u64 hash, __u32 protocol,
+				    int opens, int judged, __u32 avoided, struct decision *decision)
+{
+	struct backend *backend;
 	__u32 index, try;
 
 	for (try = 0; try < 2; try++) {
 		index = select_backend(service, hash, judged, avoided, decision);
-		*backend = bpf_map_lookup_elem(&backends, &index);
-		if (index == BACKEND_NONE || !*backend)
+		backend = bpf_map_lookup_elem(&backends, &index);
+		if (index == BACKEND_NONE || !backend)
 			return BACKEND_NONE;
-		if (!opens || !note_connection(index, *backend, hash) || !judged)
+		/* Whether datagrams are answered cannot be seen from those that follow. */
+		if (!opens || protocol != IPPROTO_TCP || !note_connection(index, backend, hash) ||
+		    !judged)
 			break;
 		avoided = index;
 		if (decision)
 			decision->looked_at = 0;
 	}
+	return index;
+}
+
+/*
+ * What a new flow finds in the table, and then what it leaves there. Of their own for the stack, of which
+ * choosing in between needs the most.
+ */
+__noinline int flow_has_room(__u64 hash)
+{
+	const struct settings *current;
+	struct flow flow;
+	__u32 zero = 0;
+
+	current = bpf_map_lookup_elem(&settings, &zero);
+	if (!current)
+		return 0;
+	flow_find(hash, current, &flow);
+	return flow_find_room(&flow);
+}
+
+__noinline int flow_remember(__u64 hash, __u32 index, __u32 hint)
+{
+	const struct settings *current;
+	struct flow flow;
+	__u32 zero = 0;
+
+	current = bpf_map_lookup_elem(&settings, &zero);
+	if (!current)
+		return 0;
+	flow_find(hash, current, &flow);
+	flow_find_room(&flow);
+	flow_insert(&flow, index, hint);
+	return 0;
+}
+
+/*
+ * Chooses a backend for a flow that is not known, or is to leave the avoided one, and remembers it. Of
+ * its own for the verifier, and because the way of those that are known should be short.
+ */
+__noinline __u32 flow_begin(const struct service *service, __u64 hash, __u32 protocol,
+			    __u32 tcp_flags, __u32 avoided)
+{
+	int opens = may_open(protocol, tcp_flags), judged;
+	const struct settings *current;
+	struct backend *backend;
+	__u32 index = 0;
+
+	current = bpf_map_lookup_elem(&settings, &index);
+	if (!current || !service)
+		return BACKEND_NONE;
+	/* What may be forgotten before its next packet goes where that will be sent without memory. */
+	judged = flow_has_room(hash) && opens;
+	if (opens && !judged)
+		flow_count(FLOW_CONTESTED);
+	index = choose(service, hash, protocol, opens, judged, avoided,
+		       traced(current) ? trace_decision() : 0);
+	backend = bpf_map_lookup_elem(&backends, &index);
+	if (index == BACKEND_NONE || !backend)
+		return BACKEND_NONE;
+	if (!(tcp_flags & TCP_BIT_RST))
+		flow_remember(hash, index, flow_hint(protocol, tcp_flags));
+	if (opens && protocol == IPPROTO_TCP)
+		count_sent(backend);
 	return index;
 }
 
@@ -191,12 +275,9 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 {
 	__u32 avoided = BACKEND_NONE;
 	const struct packet *packet = &context->packet;
-	const struct tcphdr *tcp = packet->tcp;
-	__u64 hash = hash_flow(context->settings->hash_seed, packet->ip->saddr, packet->ip->daddr,
-			       tcp->source, tcp->dest, IPPROTO_TCP);
-	int opens = tcp->syn && !tcp->ack;
+	__u64 hash = packet_hash(packet, context->settings->hash_seed);
+	int opens = may_open(packet->to.protocol, packet->tcp_flags);
 	struct flow flow;
-	int judged;
 	__u32 index;
 
 	flow_find(hash, context->settings, &flow);
@@ -217,23 +298,13 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 		}
 	}
 
-	/* What may be forgotten before its next packet goes where that will be sent without memory. */
-	judged = flow_find_room(&flow) && opens;
-	if (opens && !judged)
-		flow_count(FLOW_CONTESTED);
-	index = choose(context, service, hash, opens, judged, avoided, backend);
-	if (index == BACKEND_NONE)
-		return BACKEND_NONE;
-	if (!tcp->rst)
-		flow_insert(&flow, index, flow_hint(IPPROTO_TCP, ((const __u8 *)tcp)[13]));
-	if (opens) {
-		count_sent(*backend);
-		*is_new = 1;
-	}
-	return index;
+	index = flow_begin(service, hash, packet->to.protocol, packet->tcp_flags, avoided);
+	*backend = bpf_map_lookup_elem(&backends, &index);
+	*is_new = opens;
+	return *backend ? index : BACKEND_NONE;
 
 known:
-	flow_touch(&flow, flow_hint(IPPROTO_TCP, ((const __u8 *)tcp)[13]));
+	flow_touch(&flow, flow_hint(packet->to.protocol, packet->tcp_flags));
 	return index;
 }
 
@@ -262,86 +333,8 @@ static __always_inline enum verdict forward(struct context *context, const struc
 	}
 	mac_copy(eth->h_dest, backend->mac);
 	mac_copy(eth->h_source, backend->source_mac);
-	context->action = send_by(context, backend->ifindex);
+	context->action = send_by(context->xdp, backend->ifindex);
 	return VERDICT_FORWARDED;
-}
-
-/* Takes the option out: the headers before it move up over it. */
-static __always_inline int cut_out_option(struct context *context, __u32 length)
-{
-	struct {
-		struct ethhdr eth;
-		struct iphdr ip;
-	} __attribute__((packed)) headers, *start;
-
-	__builtin_memcpy(&headers, context->packet.eth, sizeof(headers));
-	headers.ip.ihl = sizeof(headers.ip) / 4;
-	headers.ip.tot_len = bpf_htons(context->packet.length - length);
-	if (bpf_xdp_adjust_head(context->xdp, (int)length))
-		return -1;
-
-	start = (void *)(long)context->xdp->data;
-	context->end = (void *)(long)context->xdp->data_end;
-	if ((void *)(start + 1) > context->end)
-		return -1;
-	__builtin_memcpy(start, &headers, sizeof(headers));
-	context->packet.eth = &start->eth;
-	context->packet.ip = (struct iphdr *)((void *)start + sizeof(struct ethhdr));
-	ip_checksum_write(context->packet.ip);
-	return 0;
-}
-
-/*
- * The client's next hop is not known: leave the packet to the host, with a note for resolve()
- * below. The kernel asks for the MAC address and keeps the packet meanwhile.
- */
-static __always_inline enum verdict leave_to_resolve(struct context *context, __u32 ifindex)
-{
-	struct resolve_note *note;
-
-	if (bpf_xdp_adjust_meta(context->xdp, -(int)sizeof(*note)))
-		return VERDICT_REPORT_NO_ROUTE;
-	note = (void *)(long)context->xdp->data_meta;
-	if ((void *)(note + 1) > (void *)(long)context->xdp->data)
-		return VERDICT_REPORT_NO_ROUTE;
-	note->magic = RESOLVE_MAGIC;
-	note->ifindex = ifindex;
-	return VERDICT_REPORT_RESOLVING;
-}
-
-/* Sends a response whose option is out to its client. */
-static __always_inline enum verdict send_to_client(struct context *context, enum verdict verdict)
-{
-	const struct iphdr *ip = context->packet.ip;
-	struct bpf_fib_lookup fib = {
-		.family = AF_INET,
-		.tos = ip->tos,
-		.l4_protocol = ip->protocol,
-		.tot_len = bpf_ntohs(ip->tot_len),
-		.ipv4_src = ip->saddr,
-		.ipv4_dst = ip->daddr,
-		.ifindex = context->xdp->ingress_ifindex,
-	};
-
-	switch (bpf_fib_lookup(context->xdp, &fib, sizeof(fib), 0)) {
-	case BPF_FIB_LKUP_RET_SUCCESS:
-		mac_copy(context->packet.eth->h_dest, fib.dmac);
-		mac_copy(context->packet.eth->h_source, fib.smac);
-		context->action = send_by(context, fib.ifindex);
-		return verdict;
-	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		return leave_to_resolve(context, fib.ifindex);
-	case BPF_FIB_LKUP_RET_FWD_DISABLED:
-		/*
-		 * Somebody has taken back the setting that the look-up wants. Where there is only one way
-		 * out, the host can still find the next hop.
-		 */
-		if (context->settings->interfaces[1].ifindex)
-			return VERDICT_REPORT_NO_ROUTE;
-		return leave_to_resolve(context, fib.ifindex);
-	default:
-		return VERDICT_REPORT_NO_ROUTE;
-	}
 }
 
 /* A response that bears a report. */
@@ -369,49 +362,81 @@ static __always_inline enum verdict receive_report(struct context *context,
 	if (!load)
 		return VERDICT_REPORT_UNKNOWN_SERVER;
 
-	verdict = load_update(load, &received->report, bpf_ktime_get_ns()) ? VERDICT_REPORT_TAKEN :
-									     VERDICT_REPORT_OLD;
-	if (cut_out_option(context, received->option.length))
-		return VERDICT_REPORT_NO_ROOM;
-	return send_to_client(context, verdict);
+	return load_update(load, &received->report, bpf_ktime_get_ns()) ? VERDICT_REPORT_TAKEN :
+									  VERDICT_REPORT_OLD;
+}
+
+/*
+ * What becomes of a packet that may bear a report: its verdict, and if it is to go on to its client, the
+ * option's length << VERDICT_BITS. Of its own for the verifier, and so that the stack is used only
+ * where it is needed.
+ */
+__noinline int report_way(struct xdp_md *xdp)
+{
+	struct received_report received;
+	struct context context;
+	enum verdict verdict;
+	__u32 zero = 0;
+
+	context.xdp = xdp;
+	context.settings = bpf_map_lookup_elem(&settings, &zero);
+	if (!context.settings || !is_parsed(parse(&context)))
+		return VERDICT_NOT_OURS;
+	/* It comes from a service, as a request would go there. */
+	context.packet.to.address = context.packet.source;
+	context.packet.to.port = context.packet.source_port;
+	if (!report_present(&context.packet, (void *)(long)xdp->data_end, &received) ||
+	    !service_find(context.settings, &context.packet.to))
+		return VERDICT_NOT_OURS;
+	verdict = receive_report(&context, &received);
+	if (verdict != VERDICT_REPORT_TAKEN && verdict != VERDICT_REPORT_OLD)
+		return verdict;
+	return verdict | received.option.length << VERDICT_BITS;
+}
+
+static __always_inline enum verdict report(struct context *context)
+{
+	int way = report_way(context->xdp);
+	int sent;
+
+	if (!(way >> VERDICT_BITS))
+		return way;
+	sent = carrier_go_on(context->xdp, context->packet.link_header_length, way >> VERDICT_BITS);
+	if (!(sent >> VERDICT_BITS))
+		return sent;
+	context->action = sent >> VERDICT_BITS;
+	return way & ((1 << VERDICT_BITS) - 1);
 }
 
 static __always_inline enum verdict decide(struct context *context)
 {
 	struct packet *packet = &context->packet;
-	void *data = (void *)(long)context->xdp->data;
-	struct received_report received;
 	struct service *service;
 	enum parse_result parsed;
 
-	parsed = packet_parse(data, context->end, context->end - data, packet);
-	if (parsed == PARSED_OTHER || !for_this_machine(context))
+	parsed = parse(context);
+	if (parsed == PARSED_NOT_IP || parsed == PARSED_OTHER || !for_this_machine(context))
 		return VERDICT_NOT_OURS;
 	if (parsed == PARSED_FRAGMENT)
 		return unparsable(packet, VERDICT_FRAGMENT);
 	if (parsed == PARSED_MALFORMED)
 		return unparsable(packet, VERDICT_MALFORMED);
 
-	service = service_find(packet->ip->daddr, packet->tcp->dest);
+	service = service_find(context->settings, &packet->to);
 	if (service)
 		return forward(context, service);
-	if (report_present(packet, context->end, &received) &&
-	    service_find(packet->ip->saddr, packet->tcp->source))
-		return receive_report(context, &received);
-	return VERDICT_NOT_OURS;
+	return report_has_room(packet) ? report(context) : VERDICT_NOT_OURS;
 }
 
 SEC("xdp")
 int balancer(struct xdp_md *xdp)
 {
-	struct context context = {
-		.xdp = xdp,
-		.end = (void *)(long)xdp->data_end,
-		.action = XDP_ABORTED,
-	};
+	struct context context; /* what parsing writes must not be cleared before */
 	enum verdict verdict;
 	__u32 zero = 0;
 
+	context.xdp = xdp;
+	context.action = XDP_ABORTED;
 	context.settings = bpf_map_lookup_elem(&settings, &zero);
 	if (!context.settings)
 		return XDP_PASS;

@@ -3,7 +3,7 @@
 #ifndef PLIMSOLL_HASH_H
 #define PLIMSOLL_HASH_H
 
-#include <linux/types.h>
+#include "shared.h"
 
 /* Every bit of x reaches every bit of the result. */
 static inline __attribute__((always_inline)) __u64 hash_mix(__u64 x)
@@ -28,9 +28,25 @@ static inline __attribute__((always_inline)) __u64 hash_flow(__u64 seed, __be32 
 }
 
 /* Where a service stands among SERVICE_PLACES: 6 bits. */
-static inline __attribute__((always_inline)) __u32 hash_place(__be32 address, __be16 port)
+static inline __attribute__((always_inline)) __u32 hash_place(const struct ip_address *address,
+							      __be16 port)
 {
-	return (address + port * 0x10001U) * 0x9e3779b1U >> 26;
+	return ((address->word[1] ^ address->word[3]) + port * 0x10001U) * 0x9e3779b1U >> 26;
+}
+
+/* The same by addresses of either family. */
+static inline __attribute__((always_inline)) __u64
+hash_ends(__u64 seed, const struct ip_address *source, const struct ip_address *destination,
+	  __be16 source_port, __be16 destination_port, __u8 protocol)
+{
+	const __be32 *a = source->word, *b = destination->word;
+
+	if (!a[0] && !a[1])
+		return hash_flow(seed, a[3], b[3], source_port, destination_port, protocol);
+	seed = hash_mix(seed ^ ((__u64)a[0] << 32 | a[1]));
+	seed = hash_mix(seed ^ ((__u64)b[0] << 32 | b[1]));
+	seed = hash_mix(seed ^ ((__u64)a[2] << 32 | b[2]));
+	return hash_flow(seed, a[3], b[3], source_port, destination_port, protocol);
 }
 
 #endif

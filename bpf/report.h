@@ -18,14 +18,20 @@ struct received_report {
 	enum load_report_error error;
 };
 
+/* Without options as long as that, or longer, there is none of ours. */
+static __always_inline int report_has_room(const struct packet *packet)
+{
+	return packet->version == 4 &&
+	       packet->ip_header_length >= sizeof(*packet->ip) + LOAD_REPORT_LENGTH;
+}
+
 /* Is there an option of ours directly behind the base header? Then it is read into *received. */
 static __always_inline int report_present(const struct packet *packet, void *end,
 					  struct received_report *received)
 {
 	struct load_report_option *option = (void *)(packet->ip + 1);
 
-	if (packet->ip_header_length < sizeof(*packet->ip) + LOAD_REPORT_LENGTH ||
-	    (void *)option + LOAD_REPORT_LENGTH > end)
+	if (!report_has_room(packet) || (void *)option + LOAD_REPORT_LENGTH > end)
 		return 0;
 	*received = (struct received_report){};
 	__builtin_memcpy(&received->option, option, LOAD_REPORT_LENGTH);

@@ -75,8 +75,6 @@ struct selection {
 	__u64 now;
 	__u64 lowest;
 	__u32 backend;
-	__u32 id;
-	__u32 first; /* where to begin, so that equals take turns */
 	__u32 avoided; /* a backend that has left this flow without an answer; BACKEND_NONE: none */
 	struct decision *decision; /* NULL: nobody asks */
 };
@@ -123,16 +121,33 @@ static __always_inline void consider(struct selection *selection, __u32 index, _
 	}
 }
 
+/* Where a look at all of them begins, so that equals take turns. */
+static __always_inline __u32 first_member(const struct service *service, __u64 hash)
+{
+	return (__u32)((hash >> 32) * service->member_count >> 32);
+}
+
+static __always_inline struct choice_state *choice_state_of(const struct service *service)
+{
+	__u32 id = service->id;
+
+	return bpf_map_lookup_elem(&choice_states, &id);
+}
+
 /* For bpf_loop(): the number-th of all backends. */
 static long consider_member(__u32 number, struct selection *selection)
 {
 	const struct service *service = selection->service;
-	__u32 id = selection->id, place;
-	void *ring = bpf_map_lookup_elem(&rings, &id);
+	void *ring;
+	__u32 place;
 
-	if (!ring || !service)
+	if (!service)
 		return 1;
-	place = selection->first + number;
+	place = service->id;
+	ring = bpf_map_lookup_elem(&rings, &place);
+	if (!ring)
+		return 1;
+	place = first_member(service, selection->choosing.hash) + number;
 	if (place >= service->member_count)
 		place -= service->member_count;
 	consider(selection, ring_read(ring, service->ring_size + place), number);
@@ -184,7 +199,7 @@ __noinline __u32 any_good(const struct service *service, __u64 hash, __u32 avoid
 	if (!service)
 		return BACKEND_NONE;
 	search.id = service->id;
-	search.first = (__u32)((hash >> 32) * service->member_count >> 32);
+	search.first = first_member(service, hash);
 	bpf_loop(service->member_count, consider_good, &search, 0);
 	return search.found;
 }
@@ -209,15 +224,14 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 				      enum candidates from, __u32 avoided,
 				      struct decision *decision)
 {
-	__u32 id = service->id, i;
-	struct choice_state *state = bpf_map_lookup_elem(&choice_states, &id);
+	struct choice_state *state = choice_state_of(service);
 	struct selection selection = {
 		.service = service,
 		.now = bpf_ktime_get_ns(),
-		.id = id,
 		.avoided = avoided,
 		.decision = decision,
 	};
+	__u32 i;
 
 	selection.choosing.hash = hash;
 	selection.choosing.random = hash ^ selection.now;
@@ -230,7 +244,6 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 		return selection.backend;
 	if (from == CANDIDATES_ALL) {
 		selection.lowest = KEY_AVOIDED; /* its turn comes with the others */
-		selection.first = (__u32)((hash >> 32) * service->member_count >> 32);
 		bpf_loop(service->member_count, consider_member, &selection, 0);
 		return selection.backend;
 	}

@@ -13,6 +13,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#define PACKETS_OF_TC
 #include "meter.h"
 #include "packet.h"
 #include "server_maps.h"
@@ -25,26 +26,32 @@ static __always_inline int service_exists(const struct server_settings *set, __b
 					  __be16 port)
 {
 	struct service_key key = {
-		.address = address,
+		.address = address_from_ipv4(address),
 		.port = port,
 		.protocol = IPPROTO_TCP,
 	};
 	const struct service_key *place =
-		&set->places[hash_place(address, port) & (SERVICE_PLACES - 1)];
+		&set->places[hash_place(&key.address, port) & (SERVICE_PLACES - 1)];
 
-	if (place->address == address && place->port == port)
+	if (place->port == port && ip_address_equal(&place->address, &key.address))
 		return 1;
 	return set->unplaced && bpf_map_lookup_elem(&services, &key);
 }
 
-/* Some drivers leave the headers where a program cannot read them directly. */
-static __always_inline enum parse_result parse(struct __sk_buff *skb, struct packet *packet)
+/* Is it IPv4 and TCP, and whole? Some drivers leave the headers where a program cannot read them directly. */
+static __always_inline int parse(struct __sk_buff *skb, struct packet *packet)
 {
 	__u32 headers = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr);
+	struct ethhdr *eth;
+	void *end;
 
 	if ((void *)(long)skb->data + headers > (void *)(long)skb->data_end && skb->len >= headers)
 		bpf_skb_pull_data(skb, headers);
-	return packet_parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, packet);
+	eth = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	return (void *)(eth + 1) <= end && eth->h_proto == bpf_htons(ETH_P_IP) &&
+	       parse_link(packet, eth, end, sizeof(*eth)) &&
+	       parse_ipv4(packet, end, skb->len) == PARSED_TCP;
 }
 
 /* index by value: a loop's counter whose address is taken is lost to the verifier. */
@@ -87,7 +94,7 @@ int server_ingress(struct __sk_buff *skb)
 	int is_new;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	if (!set || skb->pkt_type != PACKET_HOST || parse(skb, &packet) != PARSED ||
+	if (!set || skb->pkt_type != PACKET_HOST || !parse(skb, &packet) ||
 	    !service_exists(set, packet.ip->daddr, packet.tcp->dest))
 		return TC_ACT_UNSPEC;
 
@@ -182,7 +189,7 @@ int server_egress(struct __sk_buff *skb)
 	__u64 now;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	if (!set || parse(skb, &packet) != PARSED ||
+	if (!set || !parse(skb, &packet) ||
 	    !service_exists(set, packet.ip->saddr, packet.tcp->source))
 		return TC_ACT_UNSPEC;
 
@@ -218,7 +225,7 @@ static long measure_queue(__u32 number, struct measuring *measuring)
 	service = &frame->services[number];
 	if ((void *)(service + 1) > (void *)(long)measuring->skb->data_end)
 		return 1;
-	queue = accept_queue(measuring->skb, service->address, service->port);
+	queue = accept_queue(measuring->skb, service->address.word[3], service->port);
 	if (queue > measuring->fullest)
 		measuring->fullest = queue;
 	return 0;

@@ -79,6 +79,11 @@ enum skip {
 		SKIP_COUNT
 };
 
+/* Of either family: one of IPv4 is ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). All zero: none. */
+struct ip_address {
+	__be32 word[4];
+} __attribute__((aligned(8))); /* so that programs copy it in two words */
+
 enum feedback {
 	FEEDBACK_NONE,
 	FEEDBACK_IN_BAND,
@@ -104,6 +109,8 @@ struct settings {
 	__u8 keyed;
 	__u8 tracing; /* some packets are to be told of: trace.h */
 	__u16 udp_timeout_ticks; /* FLOW_FINE_SHIFT */
+	__u8 any_port; /* there are services of every port */
+	__u8 pad[7];
 };
 
 /*
@@ -117,10 +124,10 @@ struct resolve_note {
 #define RESOLVE_MAGIC 0x504c494d /* "PLIM" */
 
 struct service_key {
-	__be32 address;
-	__be16 port; /* 0 for the entry of the VIP itself */
-	__u8 protocol; /* IPPROTO_* */
-	__u8 pad;
+	struct ip_address address;
+	__be16 port; /* 0: every port of the VIP for which there is no entry of its own */
+	__u8 protocol; /* IPPROTO_*; 0, with port 0, for the entry of the VIP itself */
+	__u8 pad[5];
 };
 
 /*
@@ -138,7 +145,13 @@ struct service {
 	__u8 feedback; /* enum feedback */
 	__u8 choices; /* 1..CHOICES_MAX */
 	__u8 with_pending; /* connections on the way count */
-	__u8 pad[3];
+	__u8 protocols; /* in the entry of a VIP: enum vip_protocols of its services */
+	__u8 pad[2];
+};
+
+enum vip_protocols {
+	VIP_TCP = 1,
+	VIP_UDP = 2,
 };
 
 /* What choosing itself remembers of a service. Inexact when CPUs write at once, which does no harm. */
@@ -155,10 +168,10 @@ struct backend {
 	__u32 ifindex; /* where it is reached; 0 = not known yet */
 	__u8 mac[6]; /* its own, or its next hop's */
 	__u8 source_mac[6]; /* the interface's */
-	__be32 address;
+	struct ip_address address;
 	__u8 suspect; /* by what the data path sees itself: health.h */
 	__u8 down; /* by the daemon */
-	__u8 pad[30];
+	__u8 pad[14];
 } __attribute__((aligned(64)));
 
 /*
@@ -276,8 +289,9 @@ struct decision {
 struct trace_filter {
 	__u64 until_ns; /* CLOCK_MONOTONIC: a tracer that does not renew this is gone */
 	__u64 verdicts; /* a bit for each verdict that is wanted; not 0 */
-	__be32 service, client, backend; /* addresses */
-	__be32 client_mask;
+	struct ip_address service, client, backend;
+	struct ip_address client_mask;
+	__be32 backend_id; /* as that backend's reports bear it */
 	__be16 service_port, client_port;
 	__u32 sample; /* so many of 2^32 packets are looked at */
 	__u32 rate; /* records a second, at most, by each CPU */
@@ -287,7 +301,7 @@ struct trace_filter {
 /* What came of a packet. Behind it stand captured_in + captured_out bytes of the packet itself. */
 struct trace_record {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
-	__be32 source, destination;
+	struct ip_address source, destination;
 	__be16 source_port, destination_port; /* 0 where they are not known */
 	__u32 ifindex;
 	__u32 length_in, length_out; /* of the frame */
@@ -370,7 +384,7 @@ struct peer {
 } __attribute__((aligned(64)));
 
 /* The frame over which server_measure() runs: the services whose accept queues are looked at. */
-#define MEASURED_SERVICES_MAX 256 /* they fit into the page that a test run takes */
+#define MEASURED_SERVICES_MAX 128 /* they fit into the page that a test run takes */
 struct measured_services {
 	__u8 header[16]; /* of a frame, and of no meaning */
 	struct service_key services[MEASURED_SERVICES_MAX];

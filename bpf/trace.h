@@ -28,21 +28,23 @@ static __always_inline int traced(const struct settings *settings)
 }
 
 /* One end of a packet is the service's, the other one the client's. */
-static __always_inline int trace_wants_ends(const struct trace_filter *filter, __be32 service,
-					    __be16 service_port, __be32 client, __be16 client_port)
+static __always_inline int trace_wants_ends(const struct trace_filter *filter,
+					    const struct ip_address *service, __be16 service_port,
+					    const struct ip_address *client, __be16 client_port)
 {
-	return (!filter->service || filter->service == service) &&
+	return (!ip_address_is_set(&filter->service) ||
+		ip_address_equal(&filter->service, service)) &&
 	       (!filter->service_port || !service_port || filter->service_port == service_port) &&
-	       (client & filter->client_mask) == filter->client &&
+	       ip_address_within(client, &filter->client, &filter->client_mask) &&
 	       (!filter->client_port || !client_port || filter->client_port == client_port);
 }
 
 static __always_inline int trace_wants(const struct trace_filter *filter,
 				       const struct trace_record *record)
 {
-	return trace_wants_ends(filter, record->destination, record->destination_port,
-				record->source, record->source_port) ||
-	       trace_wants_ends(filter, record->source, record->source_port, record->destination,
+	return trace_wants_ends(filter, &record->destination, record->destination_port,
+				&record->source, record->source_port) ||
+	       trace_wants_ends(filter, &record->source, record->source_port, &record->destination,
 				record->destination_port);
 }
 
@@ -51,16 +53,16 @@ static __always_inline int trace_parse(struct xdp_md *xdp, struct trace_record *
 {
 	void *data = (void *)(long)xdp->data, *end = (void *)(long)xdp->data_end;
 	struct packet packet;
-	enum parse_result parsed = packet_parse(data, end, end - data, &packet);
+	enum parse_result parsed = packet_parse(xdp, data, end, end - data, &packet);
 
-	if (parsed == PARSED_OTHER)
+	if (parsed == PARSED_NOT_IP)
 		return 0;
-	record->source = packet.ip->saddr;
-	record->destination = packet.ip->daddr;
-	if (parsed == PARSED) {
-		record->source_port = packet.tcp->source;
-		record->destination_port = packet.tcp->dest;
-		record->tcp_flags = ((__u8 *)packet.tcp)[13];
+	record->source = packet.source;
+	record->destination = packet.to.address;
+	if (is_parsed(parsed)) {
+		record->source_port = packet.source_port;
+		record->destination_port = packet.to.port;
+		record->tcp_flags = packet.tcp_flags;
 	}
 	return 1;
 }
@@ -165,16 +167,18 @@ __noinline int trace_report(const struct received_report *received)
 	return 0;
 }
 
-static __always_inline int trace_is_of(const struct trace_record *record, __be32 address)
+static __always_inline int trace_is_of(const struct trace_record *record,
+				       const struct trace_filter *filter)
 {
 	const struct load_report_option *option = (const void *)record->option;
 	__u32 index = record->backend;
 	const struct backend *backend;
 
 	if (record->has_report)
-		return option->server_id == address;
+		return option->server_id == filter->backend_id;
 	backend = bpf_map_lookup_elem(&backends, &index);
-	return index != BACKEND_NONE && backend && backend->address == address;
+	return index != BACKEND_NONE && backend &&
+	       ip_address_equal(&backend->address, &filter->backend);
 }
 
 /* So much for this second? */
@@ -200,7 +204,7 @@ __noinline int trace_end(struct xdp_md *xdp, __u32 verdict)
 	if (!filter || !trace || !trace->active || !(filter->verdicts >> (verdict & 63) & 1))
 		return 0;
 	record = &trace->record;
-	if (filter->backend && !trace_is_of(record, filter->backend))
+	if (ip_address_is_set(&filter->backend) && !trace_is_of(record, filter))
 		return 0;
 	if (trace_is_over(trace, filter->rate)) {
 		trace->over_rate++;

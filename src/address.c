@@ -6,7 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "load_report.h"
+
 #define PORT_DIGITS_MAX 5
+#define IPV4_WORD 3 /* of an address that is IPv4's: the one that it is in */
+
+_Static_assert(sizeof(struct ip_address) == sizeof(struct in6_addr), "an address is one of IPv6");
 
 /* Stricter than strtoul(): no sign, no space, no leading zero, nothing behind. */
 static int port_parse(const char *text, uint16_t *port)
@@ -25,21 +30,31 @@ static int port_parse(const char *text, uint16_t *port)
 	return 0;
 }
 
+/* Where the port begins; the address goes to its own string. NULL if that is not how an endpoint looks. */
+static const char *endpoint_split(const char *text, char address[ADDRESS_TEXT_MAX])
+{
+	bool brackets = text[0] == '[';
+	const char *start = text + brackets;
+	const char *end = strchr(start, brackets ? ']' : ':');
+	size_t length = end ? (size_t)(end - start) : 0;
+
+	if (!end || length >= ADDRESS_TEXT_MAX || (brackets && end[1] != ':'))
+		return NULL;
+	memcpy(address, start, length);
+	address[length] = '\0';
+	return end + 1 + brackets;
+}
+
 int endpoint_parse(const char *text, struct endpoint *endpoint)
 {
-	const char *colon = strchr(text, ':');
-	char address[INET_ADDRSTRLEN];
+	char address[ADDRESS_TEXT_MAX];
+	const char *port = endpoint_split(text, address);
 	struct endpoint parsed;
-	size_t length;
 
-	if (!colon)
+	if (!port || address_parse(address, &parsed.address) || port_parse(port, &parsed.port))
 		return -EINVAL;
-	length = (size_t)(colon - text);
-	if (length >= sizeof(address))
-		return -EINVAL;
-	memcpy(address, text, length);
-	address[length] = '\0';
-	if (address_parse(address, &parsed.address) || port_parse(colon + 1, &parsed.port))
+	/* Each family has its own way to be written. */
+	if ((text[0] == '[') == address_is_ipv4(parsed.address))
 		return -EINVAL;
 	*endpoint = parsed;
 	return 0;
@@ -47,22 +62,127 @@ int endpoint_parse(const char *text, struct endpoint *endpoint)
 
 const char *endpoint_format(const struct endpoint *endpoint, char *text)
 {
-	char address[INET_ADDRSTRLEN];
+	bool brackets = !address_is_ipv4(endpoint->address);
+	char address[ADDRESS_TEXT_MAX];
 
-	snprintf(text, ENDPOINT_TEXT_MAX, "%s:%u", address_format(endpoint->address, address),
-		 endpoint->port);
+	snprintf(text, ENDPOINT_TEXT_MAX, "%s%s%s:%u", brackets ? "[" : "",
+		 address_format(endpoint->address, address), brackets ? "]" : "", endpoint->port);
 	return text;
 }
 
-int address_parse(const char *text, struct in_addr *address)
+/* An IPv4 address in the clothes of IPv6 is refused: it would have two names. */
+int address_parse(const char *text, struct ip_address *address)
 {
-	return inet_pton(AF_INET, text, address) == 1 ? 0 : -EINVAL;
+	struct ip_address parsed;
+	struct in_addr ipv4;
+
+	if (inet_pton(AF_INET, text, &ipv4) == 1) {
+		*address = address_of_ipv4(ipv4);
+		return 0;
+	}
+	if (inet_pton(AF_INET6, text, &parsed) != 1 || address_is_ipv4(parsed))
+		return -EINVAL;
+	*address = parsed;
+	return 0;
 }
 
-const char *address_format(struct in_addr address, char *text)
+const char *address_format(struct ip_address address, char *text)
 {
-	inet_ntop(AF_INET, &address, text, INET_ADDRSTRLEN);
+	size_t length;
+
+	inet_ntop(address_family(address), address_raw(&address, &length), text, ADDRESS_TEXT_MAX);
 	return text;
+}
+
+struct ip_address address_of_ipv4(struct in_addr address)
+{
+	return (struct ip_address){{0, 0, htonl(0xFFFF), address.s_addr}};
+}
+
+struct in_addr address_ipv4(struct ip_address address)
+{
+	return (struct in_addr){address.word[IPV4_WORD]};
+}
+
+bool address_is_ipv4(struct ip_address address)
+{
+	return !address.word[0] && !address.word[1] && address.word[2] == htonl(0xFFFF);
+}
+
+bool address_is_set(struct ip_address address)
+{
+	return address.word[0] || address.word[1] || address.word[2] || address.word[3];
+}
+
+bool address_equal(struct ip_address a, struct ip_address b)
+{
+	return !memcmp(&a, &b, sizeof(a));
+}
+
+int address_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ip_address));
+}
+
+int address_family(struct ip_address address)
+{
+	return address_is_ipv4(address) ? AF_INET : AF_INET6;
+}
+
+const void *address_raw(const struct ip_address *address, size_t *length)
+{
+	bool ipv4 = address_is_ipv4(*address);
+
+	*length = ipv4 ? sizeof(struct in_addr) : sizeof(*address);
+	return ipv4 ? &address->word[IPV4_WORD] : address->word;
+}
+
+struct ip_address address_of_bytes(const void *bytes, size_t length)
+{
+	struct ip_address address = {0};
+	struct in_addr ipv4;
+
+	if (length == sizeof(ipv4)) {
+		memcpy(&ipv4, bytes, sizeof(ipv4));
+		return address_of_ipv4(ipv4);
+	}
+	if (length == sizeof(address))
+		memcpy(&address, bytes, sizeof(address));
+	return address;
+}
+
+socklen_t endpoint_to_socket(const struct endpoint *endpoint, struct sockaddr_storage *socket)
+{
+	struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)socket;
+	struct sockaddr_in *ipv4 = (struct sockaddr_in *)socket;
+
+	memset(socket, 0, sizeof(*socket));
+	socket->ss_family = (sa_family_t)address_family(endpoint->address);
+	if (address_is_ipv4(endpoint->address)) {
+		ipv4->sin_port = htons(endpoint->port);
+		ipv4->sin_addr = address_ipv4(endpoint->address);
+		return sizeof(*ipv4);
+	}
+	ipv6->sin6_port = htons(endpoint->port);
+	memcpy(&ipv6->sin6_addr, &endpoint->address, sizeof(ipv6->sin6_addr));
+	return sizeof(*ipv6);
+}
+
+struct endpoint endpoint_of_socket(const struct sockaddr_storage *socket)
+{
+	const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)socket;
+	const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)socket;
+
+	if (socket->ss_family == AF_INET)
+		return (struct endpoint){address_of_ipv4(ipv4->sin_addr), ntohs(ipv4->sin_port)};
+	return (struct endpoint){address_of_bytes(&ipv6->sin6_addr, sizeof(ipv6->sin6_addr)),
+				 ntohs(ipv6->sin6_port)};
+}
+
+uint32_t address_report_id(struct ip_address address)
+{
+	return address_is_ipv4(address) ? address.word[IPV4_WORD] :
+					  load_report_id_ipv6(address.word);
 }
 
 const char *mac_format(const uint8_t mac[6], char *text)

@@ -30,7 +30,7 @@ enum poll_protocol {
 };
 
 struct backend_config {
-	struct in_addr address;
+	struct ip_address address;
 	uint32_t weight; /* 1..WEIGHT_MAX; default 1 */
 	uint32_t draining; /* as a truth value */
 	bool leaving; /* in no file: until its last connection has ended */
@@ -87,7 +87,7 @@ struct config {
 	struct service_config *services;
 	size_t service_count;
 	uint32_t meter_entries; /* server; default METER_ENTRIES */
-	struct in_addr *balancers; /* server */
+	struct ip_address *balancers; /* server */
 	size_t balancer_count;
 	struct report_config report; /* server */
 };

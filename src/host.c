@@ -11,6 +11,7 @@
 #include "log.h"
 #include "neighbour.h"
 #include "netlink.h"
+#include "next_hop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,7 +129,7 @@ static bool journalled(const struct host *host, const struct change *change)
 		if (known->kind != change->kind || strcmp(known->interface, change->interface))
 			continue;
 		if (change->kind == CHANGE_ADDRESS) {
-			if (known->address.s_addr == change->address.s_addr)
+			if (address_equal(known->address, change->address))
 				return true;
 		} else if (!strcmp(known->key, change->key)) {
 			return known->before == change->before && known->after == change->after;
@@ -173,7 +174,7 @@ int host_set_sysctl(struct host *host, const char *interface, const char *key, i
 }
 
 struct address_search {
-	struct in_addr address;
+	struct ip_address address;
 	bool found;
 };
 
@@ -184,14 +185,14 @@ static int address_read(const struct nlmsghdr *message, void *context)
 
 	mnl_attr_for_each (attribute, message, sizeof(struct ifaddrmsg)) {
 		if (mnl_attr_get_type(attribute) == IFA_LOCAL &&
-		    mnl_attr_get_u32(attribute) == search->address.s_addr)
+		    address_equal(attribute_address(attribute), search->address))
 			search->found = true;
 	}
 	return MNL_CB_OK;
 }
 
 /* 1 if any interface has the address, 0 if none, or -errno. */
-static int address_present(struct in_addr address)
+static int address_present(struct ip_address address)
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
 	struct address_search search = {.address = address};
@@ -203,7 +204,7 @@ static int address_present(struct in_addr address)
 	for (attempt = 0; rc == -EINTR && attempt < DUMP_ATTEMPTS; attempt++) {
 		request = netlink_begin(buffer, RTM_GETADDR, NLM_F_DUMP);
 		header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
-		header->ifa_family = AF_INET;
+		header->ifa_family = (unsigned char)address_family(address);
 		rc = netlink_ask_once(request, address_read, &search);
 	}
 	return rc ? rc : search.found;
@@ -213,18 +214,20 @@ static int address_order(uint16_t type, uint16_t flags, const struct change *cha
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
 	struct nlmsghdr *request = netlink_begin(buffer, type, flags);
+	size_t length;
 	struct ifaddrmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+	const void *address = address_raw(&change->address, &length);
 	struct link_info link;
 	int rc;
 
 	rc = link_get(change->interface, &link);
 	if (rc)
 		return rc;
-	header->ifa_family = AF_INET;
-	header->ifa_prefixlen = 32;
+	header->ifa_family = (unsigned char)address_family(change->address);
+	header->ifa_prefixlen = (unsigned char)length * 8;
 	header->ifa_index = link.index;
-	mnl_attr_put_u32(request, IFA_LOCAL, change->address.s_addr);
-	mnl_attr_put_u32(request, IFA_ADDRESS, change->address.s_addr);
+	mnl_attr_put(request, IFA_LOCAL, length, address);
+	mnl_attr_put(request, IFA_ADDRESS, length, address);
 	return netlink_ask_once(request, NULL, NULL);
 }
 
@@ -243,10 +246,10 @@ static int address_change(struct host *host, const struct change *change)
 	return rc == -EEXIST ? 0 : rc;
 }
 
-int host_add_address(struct host *host, const char *interface, struct in_addr address)
+int host_add_address(struct host *host, const char *interface, struct ip_address address)
 {
 	struct change change = {.kind = CHANGE_ADDRESS, .address = address};
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 	int rc = -ENODEV;
 
 	if (!name_valid(interface, IFNAMSIZ))
@@ -288,7 +291,7 @@ static int sysctl_restore(const struct change *change)
 
 static int address_restore(const struct change *change)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 	int rc;
 
 	rc = address_order(RTM_DELADDR, 0, change);
@@ -300,17 +303,17 @@ static int address_restore(const struct change *change)
 }
 
 static bool concerns(const struct change *change, const char *interface,
-		     const struct in_addr *address)
+		     const struct ip_address *address)
 {
 	if (strcmp(change->interface, interface))
 		return false;
 	if (address)
-		return change->kind == CHANGE_ADDRESS && change->address.s_addr == address->s_addr;
+		return change->kind == CHANGE_ADDRESS && address_equal(change->address, *address);
 	return change->kind == CHANGE_SYSCTL;
 }
 
 /* One thing may have been changed several times: from the latest back. */
-static int take_back(struct host *host, const char *interface, const struct in_addr *address)
+static int take_back(struct host *host, const char *interface, const struct ip_address *address)
 {
 	const struct change *change = journal_last(host->journal), *earlier;
 	int rc = 0;
@@ -326,7 +329,7 @@ static int take_back(struct host *host, const char *interface, const struct in_a
 	return rc;
 }
 
-int host_take_back_address(struct host *host, const char *interface, struct in_addr address)
+int host_take_back_address(struct host *host, const char *interface, struct ip_address address)
 {
 	return take_back(host, interface, &address);
 }

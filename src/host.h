@@ -7,8 +7,9 @@
 #ifndef PLIMSOLL_HOST_H
 #define PLIMSOLL_HOST_H
 
-#include <netinet/in.h>
 #include <stdint.h>
+
+#include "address.h"
 
 struct host;
 
@@ -22,7 +23,7 @@ int host_open(const char *journal_path, struct host **host);
 void host_close(struct host *host);
 
 /* Takes back what was done of that, by us or a predecessor: nothing, if somebody else had done it. */
-int host_take_back_address(struct host *host, const char *interface, struct in_addr address);
+int host_take_back_address(struct host *host, const char *interface, struct ip_address address);
 int host_take_back_sysctls(struct host *host, const char *interface);
 
 /* Takes every change back, the last one first, and removes the journal. Says what failed. */
@@ -38,6 +39,6 @@ int host_set_sysctl(struct host *host, const char *interface, const char *key, i
 int host_get_sysctl(const char *interface, const char *key);
 
 /* Adds address/32 to the interface, if it is not on the host yet (then nothing is journalled). */
-int host_add_address(struct host *host, const char *interface, struct in_addr address);
+int host_add_address(struct host *host, const char *interface, struct ip_address address);
 
 #endif

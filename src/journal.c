@@ -21,7 +21,7 @@ struct journal {
 
 static bool change_parse(const char *line, struct change *change)
 {
-	char address[INET_ADDRSTRLEN];
+	char address[ADDRESS_TEXT_MAX];
 	int end = 0;
 
 	memset(change, 0, sizeof(*change));
@@ -30,7 +30,7 @@ static bool change_parse(const char *line, struct change *change)
 		change->kind = CHANGE_SYSCTL;
 		return !line[end];
 	}
-	if (sscanf(line, "address %15s %15s%n", change->interface, address, &end) == 2) {
+	if (sscanf(line, "address %15s %45s%n", change->interface, address, &end) == 2) {
 		change->kind = CHANGE_ADDRESS;
 		return !line[end] && !address_parse(address, &change->address);
 	}
@@ -39,7 +39,7 @@ static bool change_parse(const char *line, struct change *change)
 
 static int change_format(const struct change *change, char *line, size_t size)
 {
-	char address[INET_ADDRSTRLEN];
+	char address[ADDRESS_TEXT_MAX];
 
 	if (change->kind == CHANGE_SYSCTL)
 		return snprintf(line, size, "sysctl %s %s %d %d\n", change->interface, change->key,

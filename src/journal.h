@@ -10,8 +10,9 @@
 #define PLIMSOLL_JOURNAL_H
 
 #include <net/if.h>
-#include <netinet/in.h>
 #include <stdbool.h>
+
+#include "address.h"
 
 struct change {
 	enum change_kind {
@@ -22,7 +23,7 @@ struct change {
 	char key[32]; /* of the sysctl */
 	int before;
 	int after;
-	struct in_addr address;
+	struct ip_address address;
 	struct change *earlier;
 };
 

@@ -14,8 +14,7 @@
  * entry without a state, being resolved or deleted says nothing against it: neither the broadcast
  * above nor `ip neigh flush` costs a packet.
  *
- * Known to be imperfect: IPv4 only (next_hop.c knows the family, hardly anything else does), and
- * watches are searched one after the other, which suits a thousand of them.
+ * Known to be imperfect: watches are searched one after the other, which suits a thousand of them.
  */
 #include "neighbour.h"
 #include "next_hop.h"
@@ -59,7 +58,7 @@ static void neighbour_lose(struct neighbour *neighbour)
 
 static bool neighbour_equal(const struct neighbour *a, const struct neighbour *b)
 {
-	return a->ifindex == b->ifindex && a->next_hop.s_addr == b->next_hop.s_addr &&
+	return a->ifindex == b->ifindex && address_equal(a->next_hop, b->next_hop) &&
 	       a->resolved == b->resolved && !memcmp(a->mac, b->mac, sizeof(a->mac));
 }
 
@@ -79,7 +78,7 @@ static int watch_route(struct neighbours *neighbours, struct watch *watch, struc
 		return rc;
 	watch->route_unknown = false;
 	watch->entry_unknown = true;
-	if (hop.ifindex == found->ifindex && hop.address.s_addr == found->next_hop.s_addr)
+	if (hop.ifindex == found->ifindex && address_equal(hop.address, found->next_hop))
 		return 0;
 	found->ifindex = hop.ifindex;
 	found->next_hop = hop.address;
@@ -160,21 +159,35 @@ static void routes_unknown(struct neighbours *neighbours)
 		watch->route_unknown = true;
 }
 
+static bool is_within(struct ip_address address, int family, struct ip_address prefix,
+		      unsigned int bits)
+{
+	size_t length;
+	const uint8_t *a = address_raw(&address, &length);
+	/* The default route names no prefix at all. */
+	const uint8_t *b = bits ? address_raw(&prefix, &length) : a;
+	unsigned int whole = bits / 8;
+
+	if (address_family(address) != family || memcmp(a, b, whole) != 0)
+		return false;
+	return bits % 8 == 0 || (a[whole] ^ b[whole]) >> (8 - bits % 8) == 0;
+}
+
 /* Only the watches within the route's prefix: a router's table changes all the time. */
 static void route_notified(struct neighbours *neighbours, const struct nlmsghdr *message)
 {
 	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attribute;
-	struct in_addr prefix = {0};
-	uint32_t mask = header->rtm_dst_len ? htonl(~0U << (32 - header->rtm_dst_len)) : 0;
+	struct ip_address prefix = {0};
 	struct watch *watch;
 
 	mnl_attr_for_each (attribute, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attribute) == RTA_DST)
-			prefix.s_addr = mnl_attr_get_u32(attribute);
+			prefix = attribute_address(attribute);
 	}
 	for (watch = neighbours->watches; watch; watch = watch->next) {
-		if ((watch->known.address.s_addr & mask) == (prefix.s_addr & mask))
+		if (is_within(watch->known.address, header->rtm_family, prefix,
+			      header->rtm_dst_len))
 			watch->route_unknown = true;
 	}
 }
@@ -183,18 +196,18 @@ static void entry_notified(struct neighbours *neighbours, const struct nlmsghdr 
 {
 	const struct ndmsg *header = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attribute;
-	struct in_addr address = {0};
+	struct ip_address address = {0};
 	struct watch *watch;
 
-	if (header->ndm_family != AF_INET)
+	if (header->ndm_family != AF_INET && header->ndm_family != AF_INET6)
 		return;
 	mnl_attr_for_each (attribute, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attribute) == NDA_DST)
-			address.s_addr = mnl_attr_get_u32(attribute);
+			address = attribute_address(attribute);
 	}
 	for (watch = neighbours->watches; watch; watch = watch->next) {
 		if (watch->known.ifindex == header->ndm_ifindex &&
-		    watch->known.next_hop.s_addr == address.s_addr)
+		    address_equal(watch->known.next_hop, address))
 			watch->entry_unknown = true;
 	}
 }
@@ -220,8 +233,11 @@ static int notified(const struct nlmsghdr *message, void *context)
 
 static int subscribe(struct mnl_socket *socket)
 {
-	static const int groups[] = {RTNLGRP_NEIGH,	  RTNLGRP_LINK,	     RTNLGRP_IPV4_ROUTE,
-				     RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_RULE, RTNLGRP_NEXTHOP};
+	static const int groups[] = {
+		RTNLGRP_NEIGH,	     RTNLGRP_LINK,	RTNLGRP_IPV4_ROUTE,
+		RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_ROUTE,
+		RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP,
+	};
 	int size = NOTIFICATION_BUFFER;
 	size_t i;
 
@@ -279,16 +295,16 @@ void neighbours_close(struct neighbours *neighbours)
 }
 
 /* The pointer that leads to the watch of an address, or to the list's end. */
-static struct watch **watch_find(struct neighbours *neighbours, struct in_addr address)
+static struct watch **watch_find(struct neighbours *neighbours, struct ip_address address)
 {
 	struct watch **place = &neighbours->watches;
 
-	while (*place && (*place)->known.address.s_addr != address.s_addr)
+	while (*place && !address_equal((*place)->known.address, address))
 		place = &(*place)->next;
 	return place;
 }
 
-int neighbours_watch(struct neighbours *neighbours, struct in_addr address)
+int neighbours_watch(struct neighbours *neighbours, struct ip_address address)
 {
 	struct watch **place = watch_find(neighbours, address);
 	struct watch *watch = *place;
@@ -308,7 +324,7 @@ int neighbours_watch(struct neighbours *neighbours, struct in_addr address)
 	return watch_examine(neighbours, watch);
 }
 
-void neighbours_forget(struct neighbours *neighbours, struct in_addr address)
+void neighbours_forget(struct neighbours *neighbours, struct ip_address address)
 {
 	struct watch **place = watch_find(neighbours, address);
 	struct watch *watch = *place;
@@ -353,7 +369,7 @@ static bool asked_already(const struct neighbours *neighbours, const struct watc
 
 	for (other = neighbours->watches; other != watch; other = other->next) {
 		if (other->known.ifindex == watch->known.ifindex &&
-		    other->known.next_hop.s_addr == watch->known.next_hop.s_addr)
+		    address_equal(other->known.next_hop, watch->known.next_hop))
 			return true;
 	}
 	return false;

@@ -6,9 +6,10 @@
 #ifndef PLIMSOLL_NEIGHBOUR_H
 #define PLIMSOLL_NEIGHBOUR_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "address.h"
 
 struct link_info {
 	int index;
@@ -22,8 +23,8 @@ int link_get(const char *name, struct link_info *link);
 int link_get_by_index(int index, struct link_info *link);
 
 struct neighbour {
-	struct in_addr address; /* as asked for */
-	struct in_addr next_hop; /* the address itself where it is on the link */
+	struct ip_address address; /* as asked for */
+	struct ip_address next_hop; /* the address itself where it is on the link */
 	int ifindex; /* where the route leads; 0 = no route */
 	bool resolved; /* mac is valid */
 	uint8_t mac[6];
@@ -45,8 +46,8 @@ void neighbours_close(struct neighbours *neighbours);
  * Watches an address: looks up its route and asks for its MAC. The callback tells, later too. Who
  * watches one that is watched already is told what is known; it takes as many calls to forget it.
  */
-int neighbours_watch(struct neighbours *neighbours, struct in_addr address);
-void neighbours_forget(struct neighbours *neighbours, struct in_addr address);
+int neighbours_watch(struct neighbours *neighbours, struct ip_address address);
+void neighbours_forget(struct neighbours *neighbours, struct ip_address address);
 
 /* To be polled for reading; then neighbours_receive() takes all that has come. 0 or -errno. */
 int neighbours_fd(const struct neighbours *neighbours);

@@ -10,6 +10,30 @@
 /* In the other states an entry may still show the MAC that it has lost. */
 #define NUD_HAS_MAC (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
 
+struct ip_address attribute_address(const struct nlattr *attribute)
+{
+	return address_of_bytes(mnl_attr_get_payload(attribute),
+				mnl_attr_get_payload_len(attribute));
+}
+
+/* Returns the address' length. */
+static size_t put_address(struct nlmsghdr *request, uint16_t type, const struct ip_address *address)
+{
+	size_t length;
+	const void *bytes = address_raw(address, &length);
+
+	mnl_attr_put(request, type, length, bytes);
+	return length;
+}
+
+static void via_read(const struct nlattr *attribute, struct next_hop *hop)
+{
+	const struct rtvia *via = mnl_attr_get_payload(attribute);
+
+	hop->address = address_of_bytes(via->rtvia_addr,
+					mnl_attr_get_payload_len(attribute) - sizeof(*via));
+}
+
 static int route_read(const struct nlmsghdr *message, void *context)
 {
 	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
@@ -25,31 +49,30 @@ static int route_read(const struct nlmsghdr *message, void *context)
 			hop->ifindex = (int)mnl_attr_get_u32(attribute);
 			break;
 		case RTA_GATEWAY:
-			hop->address.s_addr = mnl_attr_get_u32(attribute);
+			hop->address = attribute_address(attribute);
 			break;
-		case RTA_VIA: /* an IPv6 gateway: its MAC is not in the IPv4 table */
-			hop->ifindex = 0;
-			return MNL_CB_OK;
+		case RTA_VIA: /* a gateway of the other family */
+			via_read(attribute, hop);
+			break;
 		}
 	}
 	return MNL_CB_OK;
 }
 
-int next_hop_look_up(struct mnl_socket *socket, struct in_addr destination, struct next_hop *hop)
+int next_hop_look_up(struct mnl_socket *socket, struct ip_address destination, struct next_hop *hop)
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
 	struct nlmsghdr *request = netlink_begin(buffer, RTM_GETROUTE, 0);
 	struct rtmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
 	int rc;
 
-	header->rtm_family = AF_INET;
-	header->rtm_dst_len = 32;
-	mnl_attr_put_u32(request, RTA_DST, destination.s_addr);
+	header->rtm_family = (unsigned char)address_family(destination);
+	header->rtm_dst_len = (unsigned char)put_address(request, RTA_DST, &destination) * 8;
 	hop->ifindex = 0;
 	hop->address = destination;
 	rc = netlink_ask(socket, request, route_read, hop);
 	if (!hop->ifindex)
-		hop->address.s_addr = 0;
+		hop->address = (struct ip_address){0};
 	switch (rc) {
 	case -ENETUNREACH:
 	case -EHOSTUNREACH: /* a route of type unreachable */
@@ -84,9 +107,9 @@ static struct nlmsghdr *entry_begin(void *buffer, uint16_t type, uint16_t flags,
 	struct nlmsghdr *request = netlink_begin(buffer, type, flags);
 
 	*header = mnl_nlmsg_put_extra_header(request, sizeof(**header));
-	(*header)->ndm_family = AF_INET;
+	(*header)->ndm_family = (unsigned char)address_family(hop->address);
 	(*header)->ndm_ifindex = hop->ifindex;
-	mnl_attr_put_u32(request, NDA_DST, hop->address.s_addr);
+	put_address(request, NDA_DST, &hop->address);
 	return request;
 }
 

@@ -18,13 +18,13 @@
 
 #include "netlink.h"
 
-#include <netinet/in.h>
+#include "address.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 struct next_hop {
 	int ifindex; /* 0 = no route to another machine */
-	struct in_addr address;
+	struct ip_address address;
 };
 
 struct next_hop_entry {
@@ -33,8 +33,12 @@ struct next_hop_entry {
 	uint8_t mac[6];
 };
 
+/* The address that an attribute holds: RTA_DST, NDA_DST and the like. */
+struct ip_address attribute_address(const struct nlattr *attribute);
+
 /* All of them return 0 or -errno. That there is no route, or no entry, is not an error. */
-int next_hop_look_up(struct mnl_socket *socket, struct in_addr destination, struct next_hop *hop);
+int next_hop_look_up(struct mnl_socket *socket, struct ip_address destination,
+		     struct next_hop *hop);
 int next_hop_entry(struct mnl_socket *socket, const struct next_hop *hop,
 		   struct next_hop_entry *entry);
 

@@ -9,6 +9,12 @@
  * experiment of RFC 4727. All experiments share that number, hence the magic.
  * All fields are big-endian.
  *
+ * IPv6: the same body in a destination options header of its own, directly behind the base header and
+ * before the transport's; option type 0x1E (RFC 4727), whose length byte counts only what follows it.
+ * In front of it stands a PadN of 6 bytes, so that the option begins at byte 8 of the header:
+ *
+ *    next header | 3, or 4 with a tag | 1 | 4 | 0 | 0 | 0 | 0 | option, 24 or 32 bytes
+ *
  *     0                   1                   2                   3
  *     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
  *    +---------------+---------------+---------------+-------+-------+
@@ -35,6 +41,9 @@
 #include <linux/types.h>
 
 #define LOAD_REPORT_OPTION_IPV4 0x5E
+#define LOAD_REPORT_OPTION_IPV6 0x1E
+#define LOAD_REPORT_UNCOUNTED_IPV6 2 /* bytes of an option that its length in IPv6 leaves out */
+#define LOAD_REPORT_OFFSET_IPV6 8 /* of the option in its extension header */
 #define LOAD_REPORT_MAGIC 0xB7
 #define LOAD_REPORT_VERSION 1
 #define LOAD_REPORT_LENGTH 24
@@ -51,7 +60,7 @@ enum load_report_flags {
 /* The option as it stands in the packet. Naturally aligned, so that BPF loads whole words. */
 struct load_report_option {
 	__u8 type;
-	__u8 length; /* bytes, type and length included: 24, or 32 with a tag */
+	__u8 length; /* bytes, type and length included: 24, or 32 with a tag; in IPv6 22 or 30 */
 	__u8 magic;
 	__u8 version_flags; /* version in the high 4 bits, enum load_report_flags in the low */
 	__be32 server_id;
@@ -241,6 +250,41 @@ LOAD_REPORT_INLINE __be64 load_report_tag_ipv4(const struct load_report_option *
 	return load_report_be64(siphash_finish(&s, (__u64)sizeof(pair) << 56));
 }
 
+/* The same for an IPv6 packet; its addresses are 16 bytes each. */
+LOAD_REPORT_INLINE __be64 load_report_tag_ipv6(const struct load_report_option *option,
+					       const struct load_report_key *key,
+					       const void *source, const void *destination)
+{
+	__u64 words[7];
+	struct siphash s;
+	int i;
+
+	__builtin_memcpy(words, option, LOAD_REPORT_LENGTH);
+	__builtin_memcpy(&words[3], source, 16);
+	__builtin_memcpy(&words[5], destination, 16);
+	siphash_start(&s, key);
+	for (i = 0; i < 7; i++)
+		siphash_word(&s, load_report_le64(words[i]));
+	return load_report_be64(siphash_finish(&s, (__u64)sizeof(words) << 56));
+}
+
+/*
+ * The server id of a server that is known by an IPv6 address: SipHash-2-4 with a key of zeros over its
+ * 16 bytes, of which the lowest 32 bits, big-endian. address: 4 words of 32 bits, as in the packet.
+ */
+LOAD_REPORT_INLINE __be32 load_report_id_ipv6(const __be32 *address)
+{
+	const struct load_report_key no_key = {{0, 0}};
+	__u64 words[2];
+	struct siphash s;
+
+	__builtin_memcpy(words, address, sizeof(words));
+	siphash_start(&s, &no_key);
+	siphash_word(&s, load_report_le64(words[0]));
+	siphash_word(&s, load_report_le64(words[1]));
+	return load_report_be32((__u32)siphash_finish(&s, (__u64)sizeof(words) << 56));
+}
+
 /* Everything but the tag. report->flags decide whether there is to be one. */
 LOAD_REPORT_INLINE void load_report_encode(struct load_report_option *option,
 					   const struct load_report *report)
@@ -258,6 +302,20 @@ LOAD_REPORT_INLINE void load_report_encode(struct load_report_option *option,
 	option->accept_queue = load_report_be16(report->accept_queue);
 	option->connections_seen = load_report_be32(report->connections_seen);
 	option->tag = 0;
+}
+
+/* Turns what load_report_encode() has made into an option of IPv6. Before the tag. */
+LOAD_REPORT_INLINE void load_report_to_ipv6(struct load_report_option *option)
+{
+	option->type = LOAD_REPORT_OPTION_IPV6;
+	option->length -= LOAD_REPORT_UNCOUNTED_IPV6;
+}
+
+/* And back, so that load_report_decode() reads it; what is no option of ours comes out as none. */
+LOAD_REPORT_INLINE void load_report_from_ipv6(struct load_report_option *option)
+{
+	option->type = option->type == LOAD_REPORT_OPTION_IPV6 ? LOAD_REPORT_OPTION_IPV4 : 0;
+	option->length += LOAD_REPORT_UNCOUNTED_IPV6;
 }
 
 /*

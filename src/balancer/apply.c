@@ -39,10 +39,10 @@ static struct setting exchange(struct balancer *balancer, struct setting next)
 	return before;
 }
 
-static bool has_address(const struct config *config, struct in_addr address)
+static bool has_address(const struct config *config, struct ip_address address)
 {
 	for (size_t i = 0; i < config->service_count; i++)
-		if (config->services[i].address.address.s_addr == address.s_addr)
+		if (address_equal(config->services[i].address.address, address))
 			return true;
 	return false;
 }
@@ -89,7 +89,7 @@ static int move_listen(struct balancer *balancer, const struct config *from,
 		       const struct config *to)
 {
 	if (from->listening == to->listening &&
-	    (!to->listening || (from->listen.address.s_addr == to->listen.address.s_addr &&
+	    (!to->listening || (address_equal(from->listen.address, to->listen.address) &&
 				from->listen.port == to->listen.port)))
 		return 0;
 	return http_move_tcp(balancer->daemon.http, from->listening ? &from->listen : NULL,
@@ -125,7 +125,7 @@ static void follow(struct balancer *balancer, const struct moves *moves)
 /* Of those who are new in `now`; how many of them, at most, and how many there have been. */
 static size_t each_new(struct balancer *balancer, const struct config *now,
 		       const struct config *before, size_t most,
-		       int (*call)(struct balancer *balancer, struct in_addr address), int *err)
+		       int (*call)(struct balancer *balancer, struct ip_address address), int *err)
 {
 	size_t count = 0;
 
@@ -134,7 +134,7 @@ static size_t each_new(struct balancer *balancer, const struct config *now,
 		const struct service_config *other = config_find_service(before, service, i);
 
 		for (size_t j = 0; j < service->backend_count; j++) {
-			struct in_addr address = service->backends[j].address;
+			struct ip_address address = service->backends[j].address;
 
 			if (other && service_find_backend(other, address, j))
 				continue;
@@ -149,14 +149,14 @@ static size_t each_new(struct balancer *balancer, const struct config *now,
 	return count;
 }
 
-static int watch_one(struct balancer *balancer, struct in_addr address)
+static int watch_one(struct balancer *balancer, struct ip_address address)
 {
 	bool table_full = false;
 
 	return balancer_watch_backend(balancer, address, &table_full);
 }
 
-static int forget_one(struct balancer *balancer, struct in_addr address)
+static int forget_one(struct balancer *balancer, struct ip_address address)
 {
 	neighbours_forget(balancer->daemon.neighbours, address);
 	return 0;

@@ -68,16 +68,17 @@ static void tell_interfaces(struct balancer *balancer)
 }
 
 static const struct member *find_member(const struct balanced_service *service,
-					struct in_addr address)
+					struct ip_address address)
 {
 	for (size_t i = 0; i < service->config->backend_count; i++)
-		if (service->members[i].config->address.s_addr == address.s_addr)
+		if (address_equal(service->members[i].config->address, address))
 			return &service->members[i];
 	return NULL;
 }
 
 /* A zero MAC address where the backend was never reached. */
-static struct neighbour known_neighbour(const struct dataplane *dataplane, struct in_addr address)
+static struct neighbour known_neighbour(const struct dataplane *dataplane,
+					struct ip_address address)
 {
 	const struct member *member = NULL;
 
@@ -89,7 +90,7 @@ static struct neighbour known_neighbour(const struct dataplane *dataplane, struc
 static void tell_neighbour(struct events *events, const struct neighbour *before,
 			   const struct neighbour *now)
 {
-	char address[INET_ADDRSTRLEN], mac[MAC_TEXT_MAX], old[MAC_TEXT_MAX];
+	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX], old[MAC_TEXT_MAX];
 
 	address_format(now->address, address);
 	mac_format(now->mac, mac);
@@ -155,10 +156,10 @@ static int build_first_rings(struct balancer *balancer)
 }
 
 /* A full neighbour table may have room later: then the backend is found by the refresh. */
-int balancer_watch_backend(struct balancer *balancer, struct in_addr address, bool *table_full)
+int balancer_watch_backend(struct balancer *balancer, struct ip_address address, bool *table_full)
 {
 	int err = neighbours_watch(balancer->daemon.neighbours, address);
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (err == -ENOBUFS && !*table_full) {
 		log_warning("backend %s: the kernel's neighbour table is full, so not all backends "
@@ -213,7 +214,7 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 {
 	struct balancer *balancer = context;
 	const struct dataplane *dataplane = &balancer->dataplane;
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	(void)fd;
 	(void)events;

@@ -104,7 +104,7 @@ static void tell(const struct sources *sources, const struct balanced_service *s
 {
 	const struct backend_config *now = member->config;
 	const char *name = service->config->name;
-	char address[INET_ADDRSTRLEN];
+	char address[ADDRESS_TEXT_MAX];
 
 	address_format(now->address, address);
 	if (now->weight != before->weight)

@@ -108,7 +108,7 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 			   uint64_t service_recent)
 {
 	const struct backend_config *config = member->config;
-	char text[INET_ADDRSTRLEN > MAC_TEXT_MAX ? INET_ADDRSTRLEN : MAC_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX > MAC_TEXT_MAX ? ADDRESS_TEXT_MAX : MAC_TEXT_MAX];
 	struct poll_counts polls = poll_counts_of(status->poller, service->config, config->address);
 	const struct load *load = &status->dataplane->loads[member->server];
 	const char *cause = member_cause(status, service, member);
@@ -202,7 +202,7 @@ void describe_backends(const struct status *status, size_t i, size_t first, json
 json_t *describe_load(const struct status *status, const struct member *member)
 {
 	const struct load *load = &status->dataplane->loads[member->server];
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 	json_t *object = json_object();
 
 	json_object_set_new(object, "address",

@@ -193,7 +193,7 @@ static bool somebody_may_have_left(struct balancer *balancer)
 static void tell_gone(const struct difference *difference, void *context)
 {
 	const struct balancer *balancer = context;
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (difference->kind == DIFFERENCE_REMOVED)
 		events_add(

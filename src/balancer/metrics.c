@@ -132,7 +132,7 @@ static void write_metric(FILE *out, const struct sources *sources, const struct 
 	const struct status *status = sources->status;
 	const struct dataplane *dataplane = status->dataplane;
 	bool *told = calloc(SERVERS_MAX, sizeof(*told));
-	char address[INET_ADDRSTRLEN];
+	char address[ADDRESS_TEXT_MAX];
 	size_t k = 0;
 
 	metric_family(out, metric->name, metric->type, metric->help);

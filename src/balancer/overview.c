@@ -105,7 +105,7 @@ bool status_find(const struct status *status, const char *service, const char *b
 		 size_t *j)
 {
 	const struct dataplane *dataplane = status->dataplane;
-	char address[INET_ADDRSTRLEN];
+	char address[ADDRESS_TEXT_MAX];
 
 	for (*i = 0; *i < dataplane->config->service_count; (*i)++) {
 		const struct service_config *config = dataplane->services[*i].config;
@@ -177,7 +177,7 @@ static size_t check_service(const struct status *status, const struct balanced_s
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		const struct member *member = &service->members[i];
 		const char *cause = member_cause(status, service, member);
-		char text[INET_ADDRSTRLEN];
+		char text[ADDRESS_TEXT_MAX];
 
 		open += member_is_open(member);
 		address_format(member->config->address, text);

@@ -50,17 +50,17 @@ struct poll_target *poll_find(const struct poller *poller, const struct sockaddr
 }
 
 static struct sockaddr_in agent_address(const struct service_config *service,
-					struct in_addr backend)
+					struct ip_address backend)
 {
 	return (struct sockaddr_in){
 		.sin_family = AF_INET,
 		.sin_port = htons((uint16_t)service->poll_port),
-		.sin_addr = backend,
+		.sin_addr = address_ipv4(backend),
 	};
 }
 
 struct poll_counts poll_counts_of(const struct poller *poller, const struct service_config *service,
-				  struct in_addr backend)
+				  struct ip_address backend)
 {
 	struct sockaddr_in agent = agent_address(service, backend);
 	const struct poll_target *target = NULL;

@@ -34,7 +34,7 @@ void poll_adopt(struct poller *poller, const struct poller *before);
 
 /* How a backend's agent has done; all 0 if it is not asked for that service. poller may be NULL. */
 struct poll_counts poll_counts_of(const struct poller *poller, const struct service_config *service,
-				  struct in_addr backend);
+				  struct ip_address backend);
 
 /* Datagrams that came from none of the agents. */
 uint64_t poll_strangers(const struct poller *poller);

@@ -14,6 +14,7 @@
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
 #include "balancer/tables.h"
+#include "hash.h"
 #include "log.h"
 #include "ring.h"
 
@@ -21,6 +22,18 @@ struct ring_array {
 	uint32_t ring_size, member_count, schedule_size;
 	uint32_t *slots;
 };
+
+/* enum vip_protocols of all services that the VIP has. */
+static uint8_t vip_protocols(const struct config *config, const struct ip_address *vip)
+{
+	uint8_t protocols = 0;
+
+	for (size_t i = 0; i < config->service_count; i++)
+		if (address_equal(config->services[i].address.address, *vip))
+			protocols |=
+				config->services[i].protocol == IPPROTO_UDP ? VIP_UDP : VIP_TCP;
+	return protocols;
+}
 
 static int write_service(struct dataplane *dataplane, const struct balanced_service *service,
 			 const struct ring_array *array)
@@ -48,7 +61,8 @@ static int write_service(struct dataplane *dataplane, const struct balanced_serv
 		return -errno;
 	/* The VIP itself, for packets whose ports cannot be read. */
 	key.port = 0;
-	memset(&value, 0, sizeof(value));
+	key.protocol = 0;
+	value = (struct service){.protocols = vip_protocols(dataplane->config, &key.address)};
 	return bpf_map_update_elem(map, &key, &value, BPF_ANY) ? -errno : 0;
 }
 
@@ -102,6 +116,15 @@ bool member_is_open(const struct member *member)
 	return member->neighbour.resolved && !member->config->draining;
 }
 
+/* The same on all balancers, and of an IPv4 address the number that it is. */
+static uint64_t member_identity(struct ip_address address)
+{
+	uint64_t high = (uint64_t)ntohl(address.word[0]) << 32 | ntohl(address.word[1]);
+	uint64_t low = (uint64_t)ntohl(address.word[2]) << 32 | ntohl(address.word[3]);
+
+	return address_is_ipv4(address) ? ntohl(address.word[3]) : hash_mix(high) ^ low;
+}
+
 /* Who leaves serves on until somebody else can. */
 static bool is_last_resort(const struct member *member)
 {
@@ -120,7 +143,7 @@ static size_t list_members(const struct balanced_service *service, bool open,
 		if (open ? member_is_open(member) : is_last_resort(member))
 			members[count++] = (struct ring_member){
 				.id = member->index,
-				.identity = ntohl(member->config->address.s_addr),
+				.identity = member_identity(member->config->address),
 				.weight = member->weight,
 			};
 	}

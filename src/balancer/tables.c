@@ -14,7 +14,7 @@
 struct service_key service_key(const struct service_config *config)
 {
 	return (struct service_key){
-		.address = config->address.address.s_addr,
+		.address = config->address.address,
 		.port = htons(config->address.port),
 		.protocol = config->protocol,
 	};
@@ -74,13 +74,14 @@ static uint32_t service_id_take(struct dataplane *dataplane, const struct servic
 }
 
 /* The index that the server has in `loads`, or a new one; 0 if there is no more room. */
-static uint32_t server_index(struct dataplane *dataplane, struct in_addr address,
+static uint32_t server_index(struct dataplane *dataplane, struct ip_address address,
 			     struct given *given)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.servers);
 	struct server server = {0};
+	uint32_t id = address_report_id(address);
 
-	if (!bpf_map_lookup_elem(map, &address.s_addr, &server))
+	if (!bpf_map_lookup_elem(map, &id, &server))
 		return server.index;
 	while (given->next_server < SERVERS_MAX && given->servers[given->next_server])
 		given->next_server++;
@@ -88,7 +89,7 @@ static uint32_t server_index(struct dataplane *dataplane, struct in_addr address
 		return 0;
 	server.index = given->next_server;
 	memset(&dataplane->loads[server.index], 0, sizeof(struct load));
-	if (bpf_map_update_elem(map, &address.s_addr, &server, BPF_ANY))
+	if (bpf_map_update_elem(map, &id, &server, BPF_ANY))
 		return 0;
 	given->servers[server.index] = true;
 	return server.index;
@@ -98,14 +99,15 @@ static uint32_t server_index(struct dataplane *dataplane, struct in_addr address
  * The index of that pair in `backends`, or a free one; 0 if there is none. What was given back last is
  * given out last: flows may still bear it.
  */
-static uint32_t backend_index(struct dataplane *dataplane, uint32_t service, struct in_addr address)
+static uint32_t backend_index(struct dataplane *dataplane, uint32_t service,
+			      struct ip_address address)
 {
 	uint32_t first = dataplane->next_backend, unused = 0;
 
 	for (uint32_t i = 1; i < BACKENDS_MAX; i++) {
 		const struct backend *backend = &dataplane->backends[i];
 
-		if (backend->service == service && backend->address == address.s_addr)
+		if (backend->service == service && address_equal(backend->address, address))
 			return i;
 		if (!backend->service && (!unused || (unused < first && i >= first)))
 			unused = i;
@@ -143,7 +145,7 @@ static const struct balanced_service *find_service(const struct dataplane *datap
 }
 
 static const struct member *find_member(const struct balanced_service *service,
-					struct in_addr address, size_t hint)
+					struct ip_address address, size_t hint)
 {
 	const struct backend_config *found =
 		service ? service_find_backend(service->config, address, hint) : NULL;
@@ -152,7 +154,7 @@ static const struct member *find_member(const struct balanced_service *service,
 }
 
 /* How the address is reached, if that is known of another service's member. */
-static struct neighbour find_neighbour(const struct dataplane *dataplane, struct in_addr address)
+static struct neighbour find_neighbour(const struct dataplane *dataplane, struct ip_address address)
 {
 	const struct member *member = NULL;
 
@@ -180,7 +182,7 @@ static void enter_backend(struct dataplane *dataplane, uint32_t service,
 	free(nothing);
 	bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.healths), &member->index, &healthy,
 			    BPF_ANY);
-	backend->address = member->config->address.s_addr;
+	backend->address = member->config->address;
 	if (member->neighbour.resolved)
 		backend_set_mac(backend, &member->neighbour);
 	__atomic_store_n(&backend->service, service, __ATOMIC_RELEASE);
@@ -229,7 +231,7 @@ static int fill_service(struct dataplane *dataplane, struct balanced_service *se
 	if (!service->members)
 		return -ENOMEM;
 	for (size_t i = 0; !err && i < config->backend_count; i++) {
-		struct in_addr address = config->backends[i].address;
+		struct ip_address address = config->backends[i].address;
 		const struct member *before = find_member(old, address, i);
 		struct member *member = &service->members[i];
 
@@ -254,8 +256,8 @@ static bool is_configured(const struct config *config, const struct service_key 
 	for (size_t i = 0; i < config->service_count; i++) {
 		struct service_key ours = service_key(&config->services[i]);
 
-		if (ours.address == key->address && ours.protocol == key->protocol &&
-		    (ours.port == key->port || !key->port))
+		if (address_equal(ours.address, key->address) &&
+		    (!key->protocol || (ours.protocol == key->protocol && ours.port == key->port)))
 			return true;
 	}
 	return false;
@@ -375,7 +377,7 @@ size_t first_member(const struct dataplane *dataplane, size_t i)
 static void server_set_mac(struct dataplane *dataplane, const struct neighbour *neighbour)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.servers);
-	uint32_t key = neighbour->address.s_addr;
+	uint32_t key = address_report_id(neighbour->address);
 	struct server server;
 
 	if (bpf_map_lookup_elem(map, &key, &server))
@@ -395,7 +397,7 @@ size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbo
 		for (size_t j = 0; j < service->config->backend_count; j++) {
 			struct member *member = &service->members[j];
 
-			if (member->config->address.s_addr != neighbour->address.s_addr)
+			if (!address_equal(member->config->address, neighbour->address))
 				continue;
 			member->neighbour = *neighbour;
 			/* What is lost keeps its old MAC address for the flows it has. */

@@ -125,7 +125,7 @@ void watch_close(struct watch *watch)
 static void tell(struct watch *watch, enum event_kind kind, const struct service_config *service,
 		 const struct member *member, const char *cause)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	events_add(watch->events, kind, service->name,
 		   address_format(member->config->address, text), "%s", cause);
@@ -217,7 +217,7 @@ static void follow_weights(struct watch *watch, size_t i, size_t first)
 	const struct balanced_service *service = &watch->status->dataplane->services[i];
 	struct watched *watched = &watch->members[first];
 	size_t count = 0, most = 0;
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (now_ns() - watch->services[i].weights_told_ns < WEIGHTS_QUIET_NS)
 		return;

@@ -158,7 +158,7 @@ int chooser_ask(const struct kernel *kernel, const struct known_service *service
 		const struct endpoint *client, struct flow_place *place)
 {
 	uint64_t hash =
-		hash_flow(kernel->settings->hash_seed, client->address.s_addr, service->key.address,
+		hash_ends(kernel->settings->hash_seed, &client->address, &service->key.address,
 			  htons(client->port), service->key.port, service->key.protocol);
 	int err;
 

@@ -85,7 +85,7 @@ static void print_key(FILE *out, const struct service *service, uint64_t key)
 static void print_candidates(FILE *out, const struct kernel *kernel, const struct service *service,
 			     const struct considered *list, size_t count)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	for (size_t i = 0; i < count; i++) {
 		fprintf(out, "%s%s (",
@@ -103,7 +103,7 @@ static void describe_compared(FILE *out, const struct kernel *kernel, const stru
 {
 	struct considered list[CHOICES_MAX];
 	size_t count = list_candidates(decision, list);
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (candidates_of(service->policy) == CANDIDATES_ALL && decision->looked_at > 1) {
 		sort_candidates(list, count);
@@ -138,7 +138,7 @@ static const char *manner(const struct service *service)
 void decision_describe(FILE *out, const struct kernel *kernel, const struct service *service,
 		       const struct decision *decision, uint32_t took, bool opens)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	switch (flow_meeting(decision, opens)) {
 	case FLOW_MET_KNOWN:
@@ -165,7 +165,7 @@ static json_t *candidates_json(const struct kernel *kernel, const struct service
 	struct considered list[CHOICES_MAX];
 	size_t count = list_candidates(decision, list);
 	json_t *array = json_array();
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (candidates_of(service->policy) == CANDIDATES_ALL)
 		sort_candidates(list, count);
@@ -187,7 +187,7 @@ void decision_json(json_t *object, const struct kernel *kernel, const struct ser
 		[FLOW_MET_NEW] = "new",
 		[FLOW_MET_ADOPTED] = "adopted",
 	};
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	json_object_set_new(object, "flow", json_string(meetings[flow_meeting(decision, opens)]));
 	json_object_set_new(object, "backend",

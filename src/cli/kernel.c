@@ -120,7 +120,7 @@ static int open_views(struct kernel *kernel, bool json)
 
 static const char *key_text(const struct service_key *key, char *text)
 {
-	const struct endpoint endpoint = {{key->address}, ntohs(key->port)};
+	const struct endpoint endpoint = {key->address, ntohs(key->port)};
 
 	return endpoint_format(&endpoint, text);
 }
@@ -248,13 +248,23 @@ const char *kernel_backend_text(const struct kernel *kernel, uint32_t index, cha
 {
 	if (index == BACKEND_NONE || index >= kernel->backend_count)
 		return strcpy(text, "-");
-	return address_format((struct in_addr){kernel->backends[index].address}, text);
+	return address_format(kernel->backends[index].address, text);
 }
 
-bool kernel_has_backend(const struct kernel *kernel, struct in_addr address)
+const char *kernel_server_text(const struct kernel *kernel, uint32_t id, char *text)
 {
 	for (size_t i = 1; i < kernel->backend_count; i++)
-		if (kernel->backends[i].service && kernel->backends[i].address == address.s_addr)
+		if (kernel->backends[i].service &&
+		    address_report_id(kernel->backends[i].address) == id)
+			return address_format(kernel->backends[i].address, text);
+	return address_format(address_of_ipv4((struct in_addr){id}), text);
+}
+
+bool kernel_has_backend(const struct kernel *kernel, struct ip_address address)
+{
+	for (size_t i = 1; i < kernel->backend_count; i++)
+		if (kernel->backends[i].service &&
+		    address_equal(kernel->backends[i].address, address))
 			return true;
 	return false;
 }

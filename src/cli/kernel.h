@@ -52,10 +52,13 @@ const struct known_service *kernel_find_service(const struct kernel *kernel, con
 /* By the number that records have; NULL if it has gone. */
 const struct known_service *kernel_service(const struct kernel *kernel, uint32_t id);
 
-/* The address of a backend by its index, "-" for none. Writes at most INET_ADDRSTRLEN bytes. */
+/* The address of a backend by its index, "-" for none. Writes at most ADDRESS_TEXT_MAX bytes. */
 const char *kernel_backend_text(const struct kernel *kernel, uint32_t index, char *text);
 
+/* The address of the server whose reports bear that id; as an IPv4 address if there is none. */
+const char *kernel_server_text(const struct kernel *kernel, uint32_t id, char *text);
+
 /* Is the address that of a backend? */
-bool kernel_has_backend(const struct kernel *kernel, struct in_addr address);
+bool kernel_has_backend(const struct kernel *kernel, struct ip_address address);
 
 #endif

@@ -105,7 +105,7 @@ static int find_service(const struct request *request, const json_t *status,
 
 	if (address && !endpoint_parse(address, &endpoint)) {
 		*key = (struct service_key){
-			.address = endpoint.address.s_addr,
+			.address = endpoint.address,
 			.port = htons(endpoint.port),
 			.protocol = IPPROTO_TCP,
 		};

@@ -156,7 +156,7 @@ static int parse(struct tracer *tracer, const char **values)
 static int resolve(struct tracer *tracer, const char **values)
 {
 	const struct known_service *service;
-	struct in_addr backend;
+	struct ip_address backend;
 
 	if (values[SERVICE]) {
 		service = kernel_find_service(&tracer->kernel, values[SERVICE], tracer->json);
@@ -174,7 +174,8 @@ static int resolve(struct tracer *tracer, const char **values)
 			    values[BACKEND]);
 		return -ENOENT;
 	}
-	tracer->filter.backend = backend.s_addr;
+	tracer->filter.backend = backend;
+	tracer->filter.backend_id = address_report_id(backend);
 	return 0;
 }
 

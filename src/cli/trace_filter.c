@@ -9,7 +9,7 @@
 
 #include "address.h"
 
-#define CLIENT_TEXT_MAX sizeof("255.255.255.255/32:65535")
+#define CLIENT_TEXT_MAX (ENDPOINT_TEXT_MAX + sizeof("/128"))
 #define VERDICT_TEXT_MAX 32
 
 _Static_assert(VERDICT_COUNT <= 64, "a verdict is a bit of trace_filter's");
@@ -64,25 +64,53 @@ static char *cut_off(char *text, char letter)
 	return at + 1;
 }
 
+/* Cuts "[ADDRESS]" to the address; of one without brackets a second colon is the address' own. */
+static char *cut_off_port(char *text, char **address)
+{
+	char *end = strchr(text, ']');
+
+	if (text[0] == '[' && end && (!end[1] || end[1] == ':')) {
+		*address = text + 1;
+		*end = '\0';
+		return end[1] ? end + 2 : NULL;
+	}
+	*address = text;
+	return strchr(text, ':') == strrchr(text, ':') ? cut_off(text, ':') : NULL;
+}
+
+/* The mask of so many leading bits of an address of that family. */
+static struct ip_address mask_of(struct ip_address address, unsigned long bits)
+{
+	struct ip_address mask;
+
+	bits += address_is_ipv4(address) ? 96 : 0;
+	for (int i = 0; i < 4; i++, bits -= bits < 32 ? bits : 32)
+		mask.word[i] = htonl(bits >= 32 ? UINT32_MAX : ~(UINT32_MAX >> bits));
+	return mask;
+}
+
 const char *trace_parse_client(const char *text, struct trace_filter *filter)
 {
-	unsigned long port_number = 0, bits = 32;
-	char copy[CLIENT_TEXT_MAX], *port, *prefix;
-	struct in_addr address;
+	char copy[CLIENT_TEXT_MAX], *port, *prefix, *start;
+	unsigned long port_number = 0, bits, most;
+	struct ip_address address;
 
 	if (strlen(text) >= sizeof(copy))
 		return "is no client: 10.1.0.201, 10.1.0.0/24 or 10.1.0.201:40000 are";
 	strcpy(copy, text);
-	port = cut_off(copy, ':');
-	prefix = cut_off(copy, '/');
-	if (address_parse(copy, &address))
+	port = cut_off_port(copy, &start);
+	prefix = cut_off(start, '/');
+	if (address_parse(start, &address))
 		return "is no client: 10.1.0.201, 10.1.0.0/24 or 10.1.0.201:40000 are";
+	bits = most = address_is_ipv4(address) ? 32 : 128;
 	if (port && (!parse_digits(port, UINT16_MAX, &port_number) || !port_number))
 		return "has no port from 1 to 65535 behind the colon";
-	if (prefix && !parse_digits(prefix, 32, &bits))
-		return "has no prefix length from 0 to 32 behind the slash";
-	filter->client_mask = htonl(bits ? UINT32_MAX << (32 - bits) : 0);
-	filter->client = address.s_addr & filter->client_mask;
+	if (prefix && !parse_digits(prefix, most, &bits))
+		return most == 32 ? "has no prefix length from 0 to 32 behind the slash" :
+				    "has no prefix length from 0 to 128 behind the slash";
+	filter->client_mask = mask_of(address, bits);
+	for (int i = 0; i < 4; i++)
+		filter->client.word[i] = address.word[i] & filter->client_mask.word[i];
 	filter->client_port = htons((uint16_t)port_number);
 	return NULL;
 }

@@ -43,15 +43,15 @@ bool trace_went_out(const struct trace_record *record)
 static struct endpoint client_of(const struct trace_record *record)
 {
 	if (record->has_report)
-		return (struct endpoint){{record->destination}, ntohs(record->destination_port)};
-	return (struct endpoint){{record->source}, ntohs(record->source_port)};
+		return (struct endpoint){record->destination, ntohs(record->destination_port)};
+	return (struct endpoint){record->source, ntohs(record->source_port)};
 }
 
 static struct endpoint service_end(const struct trace_record *record)
 {
 	if (record->has_report)
-		return (struct endpoint){{record->source}, ntohs(record->source_port)};
-	return (struct endpoint){{record->destination}, ntohs(record->destination_port)};
+		return (struct endpoint){record->source, ntohs(record->source_port)};
+	return (struct endpoint){record->destination, ntohs(record->destination_port)};
 }
 
 /* By its name, if the packet is one of a service's. */
@@ -61,7 +61,7 @@ static const char *service_text(const struct kernel *kernel, const struct trace_
 	struct endpoint end = service_end(record);
 
 	for (size_t i = 0; i < kernel->service_count; i++)
-		if (kernel->services[i].key.address == end.address.s_addr &&
+		if (address_equal(kernel->services[i].key.address, end.address) &&
 		    kernel->services[i].key.port == htons(end.port))
 			return kernel->services[i].name;
 	return endpoint_format(&end, text);
@@ -86,15 +86,16 @@ static bool report_decode(const struct trace_record *record, struct load_report 
 	return load_report_decode(&option, report) == LOAD_REPORT_OK;
 }
 
-static void describe_report(FILE *out, const struct trace_record *record)
+static void describe_report(FILE *out, const struct kernel *kernel,
+			    const struct trace_record *record)
 {
 	struct load_report report;
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (!report_decode(record, &report))
 		return;
 	fprintf(out, ": server %s, sequence %u, in-flight %u, utilisation %.0f%%, latency %lluus, ",
-		address_format((struct in_addr){report.server_id}, text), report.sequence,
+		kernel_server_text(kernel, report.server_id, text), report.sequence,
 		report.in_flight, report.utilisation * 100 / 65535.0,
 		(unsigned long long)load_report_float_decode(report.latency));
 	fprintf(out, "accept queue %.0f%%, connections seen %u%s%s%s%s",
@@ -112,7 +113,7 @@ void trace_print_reason(FILE *out, const struct kernel *kernel, const struct tra
 
 	if (record->has_report) {
 		fputs(sentence, out);
-		describe_report(out, record);
+		describe_report(out, kernel, record);
 		return;
 	}
 	if (known)
@@ -144,18 +145,18 @@ void trace_print(FILE *out, const struct kernel *kernel, const struct trace_reco
 	trace_print_reason(out, kernel, record);
 }
 
-static json_t *report_json(const struct trace_record *record)
+static json_t *report_json(const struct kernel *kernel, const struct trace_record *record)
 {
 	struct load_report report;
 	json_t *object = json_object();
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (!report_decode(record, &report)) {
 		json_decref(object);
 		return json_null();
 	}
 	json_object_set_new(object, "server",
-			    json_string(address_format((struct in_addr){report.server_id}, text)));
+			    json_string(kernel_server_text(kernel, report.server_id, text)));
 	json_set_integer(object, "sequence", report.sequence);
 	json_set_integer(object, "in_flight", report.in_flight);
 	json_set_real(object, "utilisation", report.utilisation / 65535.0);
@@ -191,7 +192,7 @@ json_t *trace_json(const struct kernel *kernel, const struct trace_record *recor
 		decision_json(object, kernel, &known->service, &record->decision, record->backend,
 			      record->opens);
 	if (record->has_report)
-		json_object_set_new(object, "report", report_json(record));
+		json_object_set_new(object, "report", report_json(kernel, record));
 	out = open_memstream(&reason, &length);
 	if (out) {
 		trace_print_reason(out, kernel, record);

@@ -32,7 +32,7 @@ static bool is_drawn(const struct service *service)
 static void print_place(const struct kernel *kernel, const struct known_service *service,
 			const struct flow_place *place)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (place->known && !place->closing) {
 		printf("%s has it: flow known\n",

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The values that are addresses, and what exactly is wrong with one that is not. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 
 #include "values.h"
 
 /* In the config an address is one machine's, or one service's. */
-static const char *not_unicast(struct in_addr address)
+static const char *not_unicast(struct ip_address address)
 {
-	uint32_t host = ntohl(address.s_addr);
+	uint32_t host = ntohl(address_ipv4(address).s_addr);
 
 	if (host == INADDR_ANY)
 		return "is the unspecified address";
@@ -21,6 +22,7 @@ static const char *not_unicast(struct in_addr address)
 	return host >> 24 ? NULL : "is not an address of a machine";
 }
 
+/* It may be a wrong one, too. */
 static bool is_ipv6(const char *text)
 {
 	const char *colon = strchr(text, ':');
@@ -28,13 +30,19 @@ static bool is_ipv6(const char *text)
 	return text[0] == '[' || (colon && strchr(colon + 1, ':'));
 }
 
+/* For as long as only the one family is supported. */
+static int ipv4_endpoint_parse(const char *text, struct endpoint *endpoint)
+{
+	return is_ipv6(text) ? -EINVAL : endpoint_parse(text, endpoint);
+}
+
 /* endpoint_parse() only says no; people want to know what to look at. */
 static const char *endpoint_complaint(const char *text)
 {
 	const char *colon = strchrnul(text, ':');
 	size_t length = (size_t)(colon - text);
-	char host[INET_ADDRSTRLEN] = "";
-	struct in_addr address;
+	char host[ADDRESS_TEXT_MAX] = "";
+	struct ip_address address;
 
 	if (is_ipv6(text))
 		return "is an IPv6 address, which is not supported yet";
@@ -48,19 +56,19 @@ static const char *endpoint_complaint(const char *text)
 const char *parse_unicast(const struct field *field, const char *text, void *value)
 {
 	struct endpoint endpoint;
-	struct in_addr address;
+	struct ip_address address;
 	const char *wrong;
 
 	(void)field;
 	if (is_ipv6(text))
 		return "is an IPv6 address, which is not supported yet";
-	if (!endpoint_parse(text, &endpoint))
+	if (!ipv4_endpoint_parse(text, &endpoint))
 		return "has a port";
 	if (address_parse(text, &address))
 		return "is not an IPv4 address";
 	wrong = not_unicast(address);
 	if (!wrong)
-		*(struct in_addr *)value = address;
+		*(struct ip_address *)value = address;
 	return wrong;
 }
 
@@ -70,7 +78,7 @@ const char *parse_service_address(const struct field *field, const char *text, v
 	const char *wrong;
 
 	(void)field;
-	if (endpoint_parse(text, &endpoint))
+	if (ipv4_endpoint_parse(text, &endpoint))
 		return endpoint_complaint(text);
 	wrong = not_unicast(endpoint.address);
 	if (!wrong)
@@ -84,9 +92,9 @@ static const char *parse_own_endpoint(const char *text, struct endpoint *to, boo
 	struct endpoint endpoint;
 	uint32_t host;
 
-	if (endpoint_parse(text, &endpoint))
+	if (ipv4_endpoint_parse(text, &endpoint))
 		return endpoint_complaint(text);
-	host = ntohl(endpoint.address.s_addr);
+	host = ntohl(address_ipv4(endpoint.address).s_addr);
 	if (IN_MULTICAST(host) || host == INADDR_BROADCAST)
 		return not_unicast(endpoint.address);
 	*to = endpoint;

@@ -19,9 +19,9 @@ static yaml_node_t *service_node(struct config_source *source, size_t index)
 	return source_item(source, source_value(source, source->root, "services"), index);
 }
 
-static bool same_address(struct in_addr a, struct in_addr b)
+static bool same_address(struct ip_address a, struct ip_address b)
 {
-	return a.s_addr == b.s_addr && a.s_addr != INADDR_ANY;
+	return address_equal(a, b) && address_is_set(a);
 }
 
 static bool same_endpoint(const struct service_config *a, const struct service_config *b)
@@ -32,7 +32,7 @@ static bool same_endpoint(const struct service_config *a, const struct service_c
 
 /* No machine of its own may have a virtual address. */
 static const struct service_config *find_virtual(const struct config *config,
-						 struct in_addr address)
+						 struct ip_address address)
 {
 	size_t i;
 
@@ -44,10 +44,10 @@ static const struct service_config *find_virtual(const struct config *config,
 }
 
 static void check_own(struct config_source *source, const struct config *config,
-		      struct in_addr address, int line, const char *key, const char *whose)
+		      struct ip_address address, int line, const char *key, const char *whose)
 {
 	const struct service_config *service = find_virtual(config, address);
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (service)
 		source_mistake(source, line, key,
@@ -60,7 +60,7 @@ static void check_backends(struct config_source *source, const struct config *co
 	const struct service_config *service = &config->services[index];
 	const yaml_node_t *list = source_value(source, service_node(source, index), "backends");
 	const struct backend_config *backend;
-	char text[INET_ADDRSTRLEN];
+	char text[ADDRESS_TEXT_MAX];
 	size_t i, j;
 
 	for (i = 0; i < service->backend_count && !source_given_up(source); i++) {
@@ -111,13 +111,6 @@ static void check_unique(struct config_source *source, const struct config *conf
 	}
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-	const struct in_addr *left = a, *right = b;
-
-	return left->s_addr < right->s_addr ? -1 : left->s_addr > right->s_addr;
-}
-
 static size_t count_backends(const struct config *config)
 {
 	size_t count = 0;
@@ -131,7 +124,7 @@ static size_t count_backends(const struct config *config)
 /* Servers are counted once, however many services they answer for. Returns -ENOMEM at worst. */
 static int count_servers(const struct config *config, size_t backends, size_t *servers)
 {
-	struct in_addr *addresses = calloc(backends + 1, sizeof(*addresses));
+	struct ip_address *addresses = calloc(backends + 1, sizeof(*addresses));
 	size_t filled = 0;
 	size_t i, j;
 
@@ -141,10 +134,10 @@ static int count_servers(const struct config *config, size_t backends, size_t *s
 		for (j = 0; j < config->services[i].backend_count; j++)
 			addresses[filled++] = config->services[i].backends[j].address;
 	}
-	qsort(addresses, filled, sizeof(*addresses), compare_addresses);
+	qsort(addresses, filled, sizeof(*addresses), address_compare);
 	*servers = filled > 0;
 	for (i = 1; i < filled; i++)
-		*servers += addresses[i].s_addr != addresses[i - 1].s_addr;
+		*servers += !address_equal(addresses[i], addresses[i - 1]);
 	free(addresses);
 	return 0;
 }

@@ -20,7 +20,7 @@ struct service_config *config_find_service(const struct config *config,
 		struct service_config *other =
 			&config->services[(hint + i) % config->service_count];
 
-		if (other->address.address.s_addr == service->address.address.s_addr &&
+		if (address_equal(other->address.address, service->address.address) &&
 		    other->address.port == service->address.port &&
 		    other->protocol == service->protocol)
 			return other;
@@ -29,13 +29,13 @@ struct service_config *config_find_service(const struct config *config,
 }
 
 struct backend_config *service_find_backend(const struct service_config *service,
-					    struct in_addr address, size_t hint)
+					    struct ip_address address, size_t hint)
 {
 	for (size_t i = 0; i < service->backend_count; i++) {
 		struct backend_config *other =
 			&service->backends[(hint + i) % service->backend_count];
 
-		if (other->address.s_addr == address.s_addr)
+		if (address_equal(other->address, address))
 			return other;
 	}
 	return NULL;

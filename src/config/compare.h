@@ -40,6 +40,6 @@ const char *difference_text(const struct difference *difference, char text[DIFFE
 struct service_config *config_find_service(const struct config *config,
 					   const struct service_config *service, size_t hint);
 struct backend_config *service_find_backend(const struct service_config *service,
-					    struct in_addr address, size_t hint);
+					    struct ip_address address, size_t hint);
 
 #endif

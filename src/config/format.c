@@ -82,7 +82,7 @@ static bool format_text(const struct field *field, const void *value, char text[
 static bool format_unicast(const struct field *field, const void *value, char text[FIELD_TEXT_MAX])
 {
 	(void)field;
-	address_format(*(const struct in_addr *)value, text);
+	address_format(*(const struct ip_address *)value, text);
 	return true;
 }
 

@@ -98,7 +98,7 @@ static void settle_listen(struct config *config)
 {
 	if (config->role != CONFIG_BALANCER || config->listen_given)
 		return;
-	config->listen.address.s_addr = htonl(INADDR_LOOPBACK);
+	config->listen.address = address_of_ipv4((struct in_addr){htonl(INADDR_LOOPBACK)});
 	config->listen.port = HTTP_PORT;
 	config->listening = true;
 }

@@ -70,18 +70,15 @@ int listen_on_path(const char *path)
 
 int listen_on_endpoint(const struct endpoint *endpoint)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_addr = endpoint->address,
-		.sin_port = htons(endpoint->port),
-	};
+	struct sockaddr_storage address;
+	socklen_t length = endpoint_to_socket(endpoint, &address);
 	int fd, on = 1, err;
 
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	if (!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) &&
-	    !bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, BACKLOG))
+	    !bind(fd, (struct sockaddr *)&address, length) && !listen(fd, BACKLOG))
 		return fd;
 	err = -errno;
 	close(fd);

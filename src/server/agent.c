@@ -56,17 +56,17 @@ void agent_measure(const struct server_dataplane *dataplane, struct load_report 
 		report->flags |= LOAD_REPORT_RESTARTED;
 }
 
-static struct peer *find_peer(const struct agent *agent, struct in_addr address)
+static struct peer *find_peer(const struct agent *agent, struct ip_address address)
 {
 	const struct config *config = agent->dataplane->config;
 
 	for (size_t i = 0; i < config->balancer_count; i++)
-		if (config->balancers[i].s_addr == address.s_addr)
+		if (address_equal(config->balancers[i], address))
 			return &agent->dataplane->peers[i];
 	return NULL;
 }
 
-static void address_report(struct agent *agent, struct load_report *report, struct in_addr asker)
+static void address_report(struct agent *agent, struct load_report *report, struct ip_address asker)
 {
 	struct peer *peer = find_peer(agent, asker);
 
@@ -104,7 +104,7 @@ static bool answer(struct agent *agent, struct mmsghdr *message, const struct lo
 
 	if (!info || !load_poll_is(poll, message->msg_len, LOAD_POLL_REQUEST))
 		return false;
-	address_report(agent, &report, exchange->asker.sin_addr);
+	address_report(agent, &report, address_of_ipv4(exchange->asker.sin_addr));
 	load_poll_encode(poll, LOAD_POLL_ANSWER, load_report_be32(poll->number));
 	load_report_encode(&poll->report, &report);
 	if (settings->keyed)
@@ -173,7 +173,7 @@ static int bound_socket(int type, const struct endpoint *endpoint)
 	struct sockaddr_in own = {
 		.sin_family = AF_INET,
 		.sin_port = htons(endpoint->port),
-		.sin_addr = endpoint->address,
+		.sin_addr = address_ipv4(endpoint->address),
 	};
 	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int yes = 1, err;

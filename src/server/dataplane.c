@@ -28,50 +28,49 @@
 #define RESTARTED_NS 1000000000ULL
 
 /* The address from which this host would speak to another: that by which a balancer's config knows it. */
-static struct in_addr source_towards(struct in_addr destination)
+static struct ip_address source_towards(struct ip_address destination)
 {
-	struct sockaddr_in peer = {
-		.sin_family = AF_INET,
-		.sin_addr = destination,
-		.sin_port = htons(9),
-	};
-	struct sockaddr_in own = {0};
-	socklen_t length = sizeof(own);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct endpoint discard = {destination, 9};
+	struct ip_address source = {0};
+	struct sockaddr_storage peer, own;
+	socklen_t length = endpoint_to_socket(&discard, &peer);
+	int fd = socket(peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		return own.sin_addr;
+		return source;
 	/* Connecting a datagram socket sends nothing; it only looks up the route. */
-	if (connect(fd, (struct sockaddr *)&peer, sizeof(peer)) ||
-	    getsockname(fd, (struct sockaddr *)&own, &length))
-		own.sin_addr.s_addr = 0;
+	if (!connect(fd, (struct sockaddr *)&peer, length) &&
+	    !getsockname(fd, (struct sockaddr *)&own, &length))
+		source = endpoint_of_socket(&own).address;
 	close(fd);
-	return own.sin_addr;
+	return source;
 }
 
 /* Without a balancer nobody asks for the id; the interface's first address will do. */
-static struct in_addr first_address(const char *interface)
+static struct ip_address first_address(const char *interface)
 {
-	struct in_addr address = {0};
+	struct ip_address address = {0};
 	struct ifaddrs *list;
 
 	if (getifaddrs(&list))
 		return address;
-	for (struct ifaddrs *entry = list; entry && !address.s_addr; entry = entry->ifa_next)
+	for (struct ifaddrs *entry = list; entry && !address_is_set(address);
+	     entry = entry->ifa_next)
 		if (entry->ifa_addr && entry->ifa_addr->sa_family == AF_INET &&
 		    !strcmp(entry->ifa_name, interface))
-			address = ((struct sockaddr_in *)entry->ifa_addr)->sin_addr;
+			address =
+				address_of_ipv4(((struct sockaddr_in *)entry->ifa_addr)->sin_addr);
 	freeifaddrs(list);
 	return address;
 }
 
 static int find_server_id(const struct config *config, uint32_t *id)
 {
-	struct in_addr own = config->balancer_count ? source_towards(config->balancers[0]) :
-						      first_address(config->interfaces[0]);
-	char text[INET_ADDRSTRLEN];
+	struct ip_address own = config->balancer_count ? source_towards(config->balancers[0]) :
+							 first_address(config->interfaces[0]);
+	char text[ADDRESS_TEXT_MAX];
 
-	if (!own.s_addr) {
+	if (!address_is_set(own)) {
 		if (config->balancer_count)
 			log_error("balancers: \"%s\" cannot be reached: there is no route to it",
 				  address_format(config->balancers[0], text));
@@ -79,7 +78,7 @@ static int find_server_id(const struct config *config, uint32_t *id)
 			log_error("interfaces: \"%s\" has no IPv4 address", config->interfaces[0]);
 		return -ENETUNREACH;
 	}
-	*id = own.s_addr;
+	*id = address_report_id(own);
 	return 0;
 }
 
@@ -91,7 +90,7 @@ static uint32_t bucket_count(const struct config *config)
 static struct service_key service_key(const struct service_config *service)
 {
 	return (struct service_key){
-		.address = service->address.address.s_addr,
+		.address = service->address.address,
 		.port = htons(service->address.port),
 		.protocol = service->protocol,
 	};
@@ -112,7 +111,7 @@ static void place_services(struct server_settings *settings, const struct config
 {
 	for (size_t i = 0; i < config->service_count; i++) {
 		struct service_key key = service_key(&config->services[i]);
-		struct service_key *place = &settings->places[hash_place(key.address, key.port)];
+		struct service_key *place = &settings->places[hash_place(&key.address, key.port)];
 
 		if (place->port)
 			settings->unplaced++;
@@ -315,7 +314,7 @@ void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 	for (size_t i = 0; i < dataplane->config->balancer_count; i++) {
 		struct peer *peer = &dataplane->peers[i];
 
-		if (dataplane->config->balancers[i].s_addr != neighbour->address.s_addr)
+		if (!address_equal(dataplane->config->balancers[i], neighbour->address))
 			continue;
 		memcpy(peer->mac, neighbour->mac, sizeof(peer->mac));
 		/* Last, because the data path goes by it. */

@@ -116,7 +116,7 @@ static void write_balancers(FILE *out, const struct server_dataplane *dataplane)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		metric_family(out, rows[i].name, rows[i].type, rows[i].help);
 		for (size_t j = 0; j < dataplane->config->balancer_count; j++) {
-			char address[INET_ADDRSTRLEN];
+			char address[ADDRESS_TEXT_MAX];
 
 			address_format(dataplane->config->balancers[j], address);
 			metric_sample(out, rows[i].name, rows[i].value(&dataplane->peers[j]),

@@ -63,7 +63,7 @@ static void count_resolved(struct server_daemon *server)
 static void balancer_moved(const struct neighbour *neighbour, void *context)
 {
 	struct server_daemon *server = context;
-	char address[INET_ADDRSTRLEN], mac[MAC_TEXT_MAX];
+	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX];
 
 	server_dataplane_set_neighbour(&server->dataplane, neighbour);
 	address_format(neighbour->address, address);

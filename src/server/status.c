@@ -49,7 +49,7 @@ static json_t *balancers_json(const struct server_dataplane *dataplane)
 
 	for (size_t i = 0; i < dataplane->config->balancer_count; i++) {
 		const struct peer *peer = &dataplane->peers[i];
-		char address[INET_ADDRSTRLEN], mac[MAC_TEXT_MAX];
+		char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX];
 		json_t *object = json_object();
 
 		address_format(dataplane->config->balancers[i], address);

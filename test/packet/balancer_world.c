@@ -79,11 +79,16 @@ uint32_t backend_server(uint32_t backend)
 	return 10 + backend;
 }
 
+const char *backend_address(uint32_t backend)
+{
+	static const char *const addresses[] = {"", "10.1.0.11", "10.1.0.12", "10.9.0.13"};
+
+	return addresses[backend];
+}
+
 uint32_t server_id(uint32_t backend)
 {
-	static const char *const ids[] = {"", "10.1.0.11", "10.1.0.12", "10.9.0.13"};
-
-	return address_bytes(ids[backend]);
+	return address_bytes(backend_address(backend));
 }
 
 uint64_t monotonic_ns(void)
@@ -127,7 +132,7 @@ static void settings_put(const struct before *before)
 static void service_put(const struct before *before)
 {
 	uint32_t stale_after_ms = before->stale_after_ms ? before->stale_after_ms : 1000;
-	struct service_key key = {.address = address_bytes(VIP), .protocol = IPPROTO_TCP};
+	struct service_key key = {.address = ip_address(VIP)};
 	struct service service = {
 		.id = SERVICE_ID,
 		.ring_size = before->empty_ring ? 0 : RING_SIZE,
@@ -140,11 +145,12 @@ static void service_put(const struct before *before)
 		.feedback = before->no_feedback ? FEEDBACK_NONE : FEEDBACK_IN_BAND,
 		.choices = before->choices ? before->choices : CHOICES_MAX,
 	};
-	struct service vip = {0};
+	struct service vip = {.protocols = VIP_TCP};
 	uint32_t id = SERVICE_ID;
 
 	map_put(world.skeleton->maps.services, &key, &vip);
 	key.port = htons(VIP_PORT);
+	key.protocol = IPPROTO_TCP;
 	map_put(world.skeleton->maps.services, &key, &service);
 	map_put(world.skeleton->maps.rings, &id, &world.ring);
 }
@@ -166,7 +172,7 @@ static void backend_put(const struct before *before, uint32_t number)
 		.server = backend_server(number),
 		.cost = COST_ONE / weight,
 		.ifindex = before->no_neighbours ? 0 : ifindex,
-		.address = server_id(number),
+		.address = ip_address(backend_address(number)),
 	};
 	struct server server = {
 		.index = backend_server(number),

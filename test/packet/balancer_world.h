@@ -104,6 +104,7 @@ uint32_t world_send(const struct segment *segment);
 
 const char *backend_mac(uint32_t backend);
 uint32_t backend_server(uint32_t backend); /* index into `loads` */
+const char *backend_address(uint32_t backend);
 uint32_t server_id(uint32_t backend); /* of the machine that the backend is on */
 const char *interface_mac(uint32_t ifindex);
 uint32_t backend_interface(uint32_t backend);

@@ -34,6 +34,16 @@ uint32_t address_bytes(const char *text)
 	return address.s_addr;
 }
 
+struct ip_address ip_address(const char *text)
+{
+	char mapped[INET6_ADDRSTRLEN + sizeof("::ffff:")];
+	struct ip_address address;
+
+	snprintf(mapped, sizeof(mapped), "%s%s", strchr(text, ':') ? "" : "::ffff:", text);
+	must(inet_pton(AF_INET6, mapped, &address) == 1, "not an address", text);
+	return address;
+}
+
 uint16_t internet_checksum(const uint8_t *bytes, size_t length, uint32_t sum)
 {
 	size_t i;

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared.h"
+
 #define FRAME_MAX 2048
 
 /* Where things are in a frame. */
@@ -64,6 +66,7 @@ struct segment {
 
 void mac_parse(const char *text, uint8_t mac[6]);
 uint32_t address_bytes(const char *text); /* in network byte order */
+struct ip_address ip_address(const char *text); /* of either family, as maps have it */
 
 /* The Internet checksum (RFC 1071) of bytes, as it is to be written: high byte first. */
 uint16_t internet_checksum(const uint8_t *bytes, size_t length, uint32_t sum);

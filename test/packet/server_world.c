@@ -45,7 +45,7 @@ static void map_put(const struct bpf_map *map, const void *key, const void *valu
 static struct service_key service_key(void)
 {
 	return (struct service_key){
-		.address = address_bytes(VIP),
+		.address = ip_address(VIP),
 		.port = htons(VIP_PORT),
 		.protocol = IPPROTO_TCP,
 	};
@@ -81,7 +81,7 @@ static void settings_put(const struct server_before *before)
 	uint32_t zero = 0;
 
 	if (!before->unplaced)
-		settings.places[hash_place(key.address, key.port)] = key;
+		settings.places[hash_place(&key.address, key.port)] = key;
 
 	map_put(server.skeleton->maps.settings, &zero, &settings);
 }

@@ -146,7 +146,7 @@ static void test_a_packet_in_the_middle_is_no_connection_of_ours(void **state)
 static void test_flows_outlive_their_ring(void **state)
 {
 	struct service_key key = {
-		.address = address_bytes(VIP),
+		.address = ip_address(VIP),
 		.port = __builtin_bswap16(VIP_PORT),
 		.protocol = 6,
 	};

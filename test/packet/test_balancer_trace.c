@@ -65,6 +65,30 @@ static void put(const struct bpf_map *map, const void *value)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &zero, value, BPF_ANY), 0);
 }
 
+static void assert_address(const struct ip_address *address, const char *text)
+{
+	struct ip_address expected = ip_address(text);
+
+	assert_memory_equal(address, &expected, sizeof(expected));
+}
+
+/* Of an IPv4 address, so many bits. */
+static struct ip_address mask(uint32_t bits)
+{
+	return (struct ip_address){
+		{~0U, ~0U, ~0U, bits ? htonl(~0U << (32 - bits)) : 0},
+	};
+}
+
+/* An address with what is behind the mask taken off is a network. */
+static struct ip_address network_of(const char *text, uint32_t bits)
+{
+	struct ip_address address = ip_address(text);
+
+	address.word[3] &= mask(bits).word[3];
+	return address;
+}
+
 static bool is_tracing(void)
 {
 	struct settings settings;
@@ -125,8 +149,8 @@ static void test_a_new_flow_and_its_candidates(void **state)
 	assert_int_equal(send_flags(TCP_SYN), 2);
 	assert_int_equal(trace_read(), 1);
 	assert_int_equal(record->verdict, VERDICT_FORWARDED);
-	assert_int_equal(record->source, address_bytes(CLIENT));
-	assert_int_equal(record->destination, address_bytes(VIP));
+	assert_address(&record->source, CLIENT);
+	assert_address(&record->destination, VIP);
 	assert_int_equal(record->source_port, htons(world.client_port));
 	assert_int_equal(record->destination_port, htons(VIP_PORT));
 	assert_int_equal(record->tcp_flags, TCP_SYN);
@@ -272,15 +296,18 @@ static void test_filters(void **state)
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
 		struct trace_filter filter = usual_filter();
 
-		filter.client_mask =
-			filters[i].client_bits ? htonl(~0U << (32 - filters[i].client_bits)) : 0;
-		filter.client = filters[i].client ? address_bytes(filters[i].client) : 0;
+		if (filters[i].client) {
+			filter.client_mask = mask(filters[i].client_bits);
+			filter.client = network_of(filters[i].client, filters[i].client_bits);
+		}
 		if (filters[i].client_port_offset)
 			filter.client_port =
 				htons(world.client_port + filters[i].client_port_offset);
-		filter.service = filters[i].service ? address_bytes(filters[i].service) : 0;
+		if (filters[i].service)
+			filter.service = ip_address(filters[i].service);
 		filter.service_port = htons(filters[i].service_port);
-		filter.backend = filters[i].backend ? address_bytes(filters[i].backend) : 0;
+		if (filters[i].backend)
+			filter.backend = ip_address(filters[i].backend);
 		filter.verdicts = filters[i].verdicts ? filters[i].verdicts : ALL;
 		trace(&second_is_least, &filter);
 		assert_int_equal(send_flags(TCP_SYN), 2);
@@ -298,14 +325,16 @@ static void test_filters_know_the_direction(void **state)
 	struct outcome outcome;
 
 	(void)state;
-	filter.client = address_bytes(CLIENT);
-	filter.client_mask = UINT32_MAX;
-	filter.service = address_bytes(VIP);
-	filter.backend = server_id(1);
+	filter.client = ip_address(CLIENT);
+	filter.client_mask = mask(32);
+	filter.service = ip_address(VIP);
+	filter.backend = ip_address(backend_address(1));
+	filter.backend_id = server_id(1);
 	trace(&taken.before, &filter);
 	send_case(&taken, &outcome);
 	assert_int_equal(trace_read(), 1);
-	filter.backend = server_id(2);
+	filter.backend = ip_address(backend_address(2));
+	filter.backend_id = server_id(2);
 	trace(&taken.before, &filter);
 	send_case(&taken, &outcome);
 	assert_int_equal(trace_read(), 0);

@@ -13,9 +13,17 @@
 
 static void address_round_trip(void **state)
 {
-	static const char *const texts[] = {"0.0.0.0", "10.1.0.3", "255.255.255.255"};
-	char text[INET_ADDRSTRLEN];
-	struct in_addr address;
+	static const char *const texts[] = {
+		"0.0.0.0",
+		"10.1.0.3",
+		"255.255.255.255",
+		"::",
+		"::1",
+		"2001:db8::3",
+		"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+	};
+	char text[ADDRESS_TEXT_MAX];
+	struct ip_address address;
 	size_t i;
 
 	(void)state;
@@ -24,18 +32,40 @@ static void address_round_trip(void **state)
 		assert_string_equal(address_format(address, text), texts[i]);
 	}
 	assert_int_equal(address_parse("10.1.0.3", &address), 0);
-	assert_int_equal(ntohl(address.s_addr), 0x0a010003);
+	assert_int_equal(address.word[0], 0);
+	assert_int_equal(address.word[1], 0);
+	assert_int_equal(ntohl(address.word[2]), 0xffff);
+	assert_int_equal(ntohl(address.word[3]), 0x0a010003);
+	assert_int_equal(address_parse("2001:db8::3", &address), 0);
+	assert_int_equal(ntohl(address.word[0]), 0x20010db8);
+	assert_int_equal(ntohl(address.word[3]), 3);
 }
 
 static void address_wrong(void **state)
 {
 	static const char *const texts[] = {
-		"",	     "10",	  "10.1.0",	 "10.1.0.256",	"10.1.0.3.4",
-		"10.1.0.3 ", " 10.1.0.3", "10.1.0.03",	 "10.1.0.0x3",	"10.1.0.-3",
-		"10..0.3",   "a.b.c.d",	  "10.1.0.3:80", "10.1.0.3/24", "::1",
+		"",
+		"10",
+		"10.1.0",
+		"10.1.0.256",
+		"10.1.0.3.4",
+		"10.1.0.3 ",
+		" 10.1.0.3",
+		"10.1.0.03",
+		"10.1.0.0x3",
+		"10.1.0.-3",
+		"10..0.3",
+		"a.b.c.d",
+		"10.1.0.3:80",
+		"10.1.0.3/24",
+		"[::1]",
 		"localhost",
+		"::ffff:10.1.0.3",
+		"2001:db8::3%lo",
+		"2001:db8:::3",
+		"2001:db8::3/64",
 	};
-	struct in_addr address = {0x12345678};
+	struct ip_address address = {{0x12345678}};
 	size_t i;
 
 	(void)state;
@@ -43,12 +73,13 @@ static void address_wrong(void **state)
 		if (address_parse(texts[i], &address) != -EINVAL)
 			fail_msg("\"%s\" was taken for an address", texts[i]);
 	}
-	assert_int_equal(address.s_addr, 0x12345678);
+	assert_int_equal(address.word[0], 0x12345678);
 }
 
 static void endpoint_round_trip(void **state)
 {
-	static const char *const texts[] = {"10.1.0.100:80", "0.0.0.0:1", "255.255.255.255:65535"};
+	static const char *const texts[] = {"10.1.0.100:80", "0.0.0.0:1", "255.255.255.255:65535",
+					    "[2001:db8::64]:443", "[::]:1"};
 	char text[ENDPOINT_TEXT_MAX];
 	struct endpoint endpoint;
 	size_t i;
@@ -59,7 +90,7 @@ static void endpoint_round_trip(void **state)
 		assert_string_equal(endpoint_format(&endpoint, text), texts[i]);
 	}
 	assert_int_equal(endpoint_parse("10.1.0.100:80", &endpoint), 0);
-	assert_int_equal(ntohl(endpoint.address.s_addr), 0x0a010064);
+	assert_int_equal(ntohl(endpoint.address.word[3]), 0x0a010064);
 	assert_int_equal(endpoint.port, 80);
 }
 
@@ -85,7 +116,14 @@ static void endpoint_wrong(void **state)
 		"10.1.0.100:80:80",
 		"10.1.0.300:80",
 		"host:80",
-		"[::1]:80",
+		"[::1]",
+		"[::1]80",
+		"[::1:80",
+		"::1]:80",
+		"[10.1.0.100]:80",
+		"[]:80",
+		"[::1]:0",
+		"2001:db8::1",
 		"::1",
 		"1111111111111111111111111111111111111111:80",
 	};

@@ -30,7 +30,7 @@
 struct fixture {
 	struct event_base *base;
 	struct config config;
-	struct in_addr balancers[2];
+	struct ip_address balancers[2];
 	struct application application;
 	struct metrics metrics;
 	struct peer peers[BALANCERS_MAX];
@@ -53,11 +53,11 @@ static int setup(void **state)
 	*state = f;
 	if (!f)
 		return -1;
-	f->balancers[0] = address(OTHER_BALANCER);
-	f->balancers[1] = address(BALANCER);
+	f->balancers[0] = address_of_ipv4(address(OTHER_BALANCER));
+	f->balancers[1] = address_of_ipv4(address(BALANCER));
 	f->config.balancers = f->balancers;
 	f->config.balancer_count = COUNT(f->balancers);
-	f->config.agent_listen = (struct endpoint){address(AGENT), PORT};
+	f->config.agent_listen = (struct endpoint){address_of_ipv4(address(AGENT)), PORT};
 	f->metrics = (struct metrics){
 		.in_flight = 3,
 		.utilisation = 32768,
@@ -260,7 +260,7 @@ static void a_tag_proves_the_answer(void **state)
 	SANDBOX_REQUIRED();
 	f->dataplane.settings.keyed = 1;
 	memcpy(f->dataplane.settings.report_key, key.word, sizeof(key.word));
-	f->config.agent_listen.address.s_addr = INADDR_ANY;
+	f->config.agent_listen.address = address_of_ipv4((struct in_addr){INADDR_ANY});
 	start(f);
 	fd = connect_from(BALANCER, "127.0.0.12", SOCK_DGRAM);
 	ask(fd, 77);

@@ -77,9 +77,11 @@ static int load(struct fixture *fixture, const char *text, enum config_role role
 	return load_bytes(fixture, text, strlen(text), role, config);
 }
 
-static const char *address_text(struct in_addr address)
+static const char *address_text(struct ip_address address)
 {
-	return inet_ntoa(address);
+	static char text[ADDRESS_TEXT_MAX];
+
+	return address_format(address, text);
 }
 
 static void balancer_full(void **state)

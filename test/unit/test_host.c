@@ -5,7 +5,7 @@
 
 #define JOURNAL "/run/journal"
 
-static struct in_addr vip;
+static struct ip_address vip;
 
 /* An interface with a dot in its name, as VLANs have, and another that comes and goes. */
 static int set_up(void **state)

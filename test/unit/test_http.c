@@ -23,7 +23,7 @@ static int connect_tcp(const struct endpoint *endpoint)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
-		.sin_addr = endpoint->address,
+		.sin_addr = address_ipv4(endpoint->address),
 		.sin_port = htons(endpoint->port),
 	};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -313,7 +313,7 @@ static int listen_tcp(struct endpoint *endpoint)
 	assert_return_code(bind(fd, (struct sockaddr *)&address, sizeof(address)), errno);
 	assert_return_code(listen(fd, 1), errno);
 	assert_return_code(getsockname(fd, (struct sockaddr *)&address, &length), errno);
-	endpoint->address = address.sin_addr;
+	endpoint->address = address_of_ipv4(address.sin_addr);
 	endpoint->port = ntohs(address.sin_port);
 	return fd;
 }
@@ -340,7 +340,7 @@ static void test_tcp(void **state)
 	http_close(http);
 
 	assert_int_equal(http_open(base, socket_path, routes, "x", &http), 0);
-	assert_int_equal(inet_pton(AF_INET, "192.0.2.1", &endpoint.address), 1);
+	assert_int_equal(address_parse("192.0.2.1", &endpoint.address), 0);
 	assert_int_equal(http_open_tcp(http, &endpoint, true), -EADDRNOTAVAIL);
 	http_close(http);
 	event_base_free(base);

@@ -19,16 +19,16 @@
 struct observer {
 	struct neighbours *neighbours;
 	struct neighbour last; /* of `address`; zero before the first call */
-	struct in_addr address;
+	struct ip_address address;
 	bool found;
 	int calls;
 	int changes; /* calls after the first that said "resolved" */
 	int losses; /* of these, those that said "not resolved" any more */
 };
 
-static struct in_addr in(const char *text)
+static struct ip_address in(const char *text)
 {
-	struct in_addr address;
+	struct ip_address address;
 
 	assert_int_equal(address_parse(text, &address), 0);
 	return address;
@@ -38,7 +38,7 @@ static void observe(const struct neighbour *neighbour, void *context)
 {
 	struct observer *observer = context;
 
-	if (neighbour->address.s_addr != observer->address.s_addr)
+	if (!address_equal(neighbour->address, observer->address))
 		return;
 	observer->calls++;
 	if (observer->found)
@@ -98,7 +98,7 @@ static bool resolved(const struct observer *observer)
 
 static bool lost(const struct observer *observer)
 {
-	return observer->last.address.s_addr && !observer->last.resolved;
+	return address_is_set(observer->last.address) && !observer->last.resolved;
 }
 
 static bool has_mac(const struct observer *observer, const char *mac)
@@ -189,7 +189,7 @@ static void test_resolve(void **state)
 	observe_begin(&observer, "10.9.0.2");
 	assert_true(wait_for(&observer, has_first_mac, 500, 0));
 	assert_int_equal(observer.last.ifindex, link.index);
-	assert_int_equal(observer.last.next_hop.s_addr, in("10.9.0.2").s_addr);
+	assert_true(address_equal(observer.last.next_hop, in("10.9.0.2")));
 	observe_end(&observer);
 }
 
@@ -300,15 +300,15 @@ static void test_gateway(void **state)
 	assert_int_equal(run("ip route add 10.20.0.0/16 via 10.9.0.2"), 0);
 	observe_begin(&observer, "10.20.0.7");
 	assert_true(wait_for(&observer, has_first_mac, 500, 0));
-	assert_int_equal(observer.last.address.s_addr, in("10.20.0.7").s_addr);
-	assert_int_equal(observer.last.next_hop.s_addr, in("10.9.0.2").s_addr);
+	assert_true(address_equal(observer.last.address, in("10.20.0.7")));
+	assert_true(address_equal(observer.last.next_hop, in("10.9.0.2")));
 
 	/* Another way, by a route of which this is only a part. */
 	assert_int_equal(run("ip route add 10.20.0.0/24 via 10.9.0.3"), 0);
 	assert_true(wait_for(&observer, lost, 500, 0) ||
-		    observer.last.next_hop.s_addr == in("10.9.0.3").s_addr);
+		    address_equal(observer.last.next_hop, in("10.9.0.3")));
 	assert_true(wait_for(&observer, has_first_mac, 500, 0));
-	assert_int_equal(observer.last.next_hop.s_addr, in("10.9.0.3").s_addr);
+	assert_true(address_equal(observer.last.next_hop, in("10.9.0.3")));
 	observe_end(&observer);
 }
 

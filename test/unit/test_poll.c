@@ -46,6 +46,11 @@ static struct in_addr address(const char *text)
 	return value;
 }
 
+static struct ip_address backend(const char *text)
+{
+	return address_of_ipv4(address(text));
+}
+
 /* Two services, of which one is polled, with two servers each. */
 static int setup(void **state)
 {
@@ -55,8 +60,8 @@ static int setup(void **state)
 	if (!f)
 		return -1;
 	f->agent = -1;
-	f->backends[0].address = address(FIRST);
-	f->backends[1].address = address(SECOND);
+	f->backends[0].address = backend(FIRST);
+	f->backends[1].address = backend(SECOND);
 	for (size_t i = 0; i < 2; i++) {
 		f->members[i] = (struct member){
 			.config = &f->backends[i],
@@ -134,7 +139,7 @@ static void start_reports(struct fixture *f, uint64_t interval_ns)
 
 static struct poll_counts counts(const struct fixture *f)
 {
-	return poll_counts_of(f->poller, &f->services[0], address(FIRST));
+	return poll_counts_of(f->poller, &f->services[0], backend(FIRST));
 }
 
 /* Lets the poller run until there is something to read, or the time is over. */
@@ -261,7 +266,7 @@ static void an_answer_becomes_the_servers_load(void **state)
 	assert_int_equal(all.late + all.refused, 0);
 	assert_int_equal(f->loads[2].received_ns, 0);
 	/* Asked only where it is polled. */
-	assert_int_equal(poll_counts_of(f->poller, &f->services[1], address(FIRST)).polls, 0);
+	assert_int_equal(poll_counts_of(f->poller, &f->services[1], backend(FIRST)).polls, 0);
 }
 
 static void a_server_of_two_services_is_asked_once(void **state)
@@ -279,8 +284,8 @@ static void a_server_of_two_services_is_asked_once(void **state)
 	assert_false(readable(f, f->agent, SILENCE_MS));
 	assert_true(readable(f, second, PATIENCE_MS));
 	assert_int_equal(counts(f).polls, 1);
-	assert_int_equal(poll_counts_of(f->poller, &f->services[1], address(FIRST)).polls, 1);
-	assert_int_equal(poll_counts_of(f->poller, &f->services[1], address(SECOND)).polls, 1);
+	assert_int_equal(poll_counts_of(f->poller, &f->services[1], backend(FIRST)).polls, 1);
+	assert_int_equal(poll_counts_of(f->poller, &f->services[1], backend(SECOND)).polls, 1);
 	close(second);
 }
 
@@ -478,7 +483,7 @@ static void many_are_asked_in_slices(void **state)
 	SANDBOX_REQUIRED();
 	assert_true(backends && members);
 	for (uint32_t i = 0; i < 1000; i++) {
-		backends[i].address.s_addr = htonl(0x7f010000 + i);
+		backends[i].address = address_of_ipv4((struct in_addr){htonl(0x7f010000 + i)});
 		members[i].config = &backends[i];
 		members[i].server = 1;
 	}
@@ -701,7 +706,7 @@ static void both_ways_at_once(void **state)
 		run_for(f, 1);
 	assert_int_equal(f->loads[1].utilisation, 39321);
 	assert_int_equal(counts(f).polls, 1);
-	assert_int_equal(poll_counts_of(f->poller, &f->services[1], address(FIRST)).answers, 1);
+	assert_int_equal(poll_counts_of(f->poller, &f->services[1], backend(FIRST)).answers, 1);
 	close(fd);
 	close(lines);
 }

@@ -19,12 +19,23 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define BIT(symbol) (1ULL << VERDICT_##symbol)
 
-static uint32_t address(const char *text)
+static struct ip_address address(const char *text)
 {
-	struct in_addr parsed;
+	struct ip_address parsed;
 
 	assert_int_equal(address_parse(text, &parsed), 0);
-	return parsed.s_addr;
+	return parsed;
+}
+
+/* Is it the mask of so many bits? */
+static bool is_mask(const struct ip_address *mask, uint32_t bits)
+{
+	const uint8_t *bytes = (const uint8_t *)mask;
+
+	for (uint32_t i = 0; i < 128; i++)
+		if ((bytes[i / 8] >> (7 - i % 8) & 1) != (i < bits))
+			return false;
+	return true;
 }
 
 static void test_clients(void **state)
@@ -34,12 +45,17 @@ static void test_clients(void **state)
 		uint32_t bits;
 		uint16_t port;
 	} good[] = {
-		{"10.1.0.201", "10.1.0.201", 32, 0},
-		{"10.1.0.201:40000", "10.1.0.201", 32, 40000},
-		{"10.1.0.201/24", "10.1.0.0", 24, 0},
-		{"10.1.0.0/31:80", "10.1.0.0", 31, 80},
-		{"255.255.255.255/0", "0.0.0.0", 0, 0},
-		{"255.255.255.255/32:65535", "255.255.255.255", 32, 65535},
+		{"10.1.0.201", "10.1.0.201", 96 + 32, 0},
+		{"10.1.0.201:40000", "10.1.0.201", 96 + 32, 40000},
+		{"10.1.0.201/24", "10.1.0.0", 96 + 24, 0},
+		{"10.1.0.0/31:80", "10.1.0.0", 96 + 31, 80},
+		{"255.255.255.255/0", "0.0.0.0", 96, 0},
+		{"255.255.255.255/32:65535", "255.255.255.255", 96 + 32, 65535},
+		{"2001:db8::c9", "2001:db8::c9", 128, 0},
+		{"[2001:db8::c9]:40000", "2001:db8::c9", 128, 40000},
+		{"2001:db8:ffff::/33", "2001:db8:8000::", 33, 0},
+		{"[2001:db8::c9]", "2001:db8::c9", 128, 0},
+		{"ffff::1/0", "::", 0, 0},
 	};
 	static const char *const bad[] = {"",
 					  "10.1.0",
@@ -52,16 +68,19 @@ static void test_clients(void **state)
 					  "web",
 					  "10.1.0.1:80:80",
 					  "10.1.0.1:+80",
-					  "255.255.255.255/032:65535"};
+					  "2001:db8::1/129",
+					  "[2001:db8::1]:",
+					  "[2001:db8::1",
+					  "[2001:db8::1]40000",
+					  "255.255.255.255/320"};
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(good); i++) {
 		struct trace_filter filter = {0};
 
 		assert_null(trace_parse_client(good[i].text, &filter));
-		assert_int_equal(filter.client, address(good[i].client));
-		assert_int_equal(ntohl(filter.client_mask),
-				 good[i].bits ? 0xFFFFFFFFU << (32 - good[i].bits) : 0);
+		assert_true(address_equal(filter.client, address(good[i].client)));
+		assert_true(is_mask(&filter.client_mask, good[i].bits));
 		assert_int_equal(ntohs(filter.client_port), good[i].port);
 	}
 	for (size_t i = 0; i < LENGTH(bad); i++) {
@@ -128,8 +147,8 @@ static int set_up(void **state)
 {
 	(void)state;
 	for (size_t i = 1; i < LENGTH(backends); i++)
-		backends[i] =
-			(struct backend){.service = 1, .address = address("10.1.0.10") + htonl(i)};
+		backends[i] = (struct backend){
+			.service = 1, .address = {{0, 0, htonl(0xFFFF), htonl(0x0a01000a + i)}}};
 	service.key = (struct service_key){.address = address("10.1.0.100"), .port = htons(80)};
 	service.service = (struct service){
 		.id = 1,
@@ -234,7 +253,7 @@ static void test_keys_are_in_their_signals_unit(void **state)
 static struct trace_record report_record(enum verdict verdict)
 {
 	const struct load_report report = {
-		.server_id = address("10.1.0.13"),
+		.server_id = htonl(0x0a01000d),
 		.sequence = 77,
 		.in_flight = 3,
 		.utilisation = 65535,
