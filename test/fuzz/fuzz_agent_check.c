@@ -11,14 +11,7 @@
 #include <string.h>
 
 #include "agent_check.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int holds)
-{
-	if (!holds)
-		abort();
-}
+#include "fuzz.h"
 
 static int same(const struct agent_check *a, const struct agent_check *b)
 {
@@ -61,30 +54,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(bytes);
 	return 0;
 }
-
-#ifdef FUZZ_SEEDS
-static int run_file(const char *path)
-{
-	uint8_t data[4096];
-	size_t size;
-	FILE *file;
-
-	file = fopen(path, "rb");
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	return LLVMFuzzerTestOneInput(data, size);
-}
-
-int main(int argc, char **argv)
-{
-	int i, failed = 0;
-
-	for (i = 1; i < argc; i++)
-		failed |= run_file(argv[i]);
-	return failed;
-}
-#endif

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "http/files.h"
 #include "http/http.h"
 #include "http/stream.h"
@@ -21,17 +22,9 @@
 #define TURNS_MAX 10000
 #define SIZE_MAX_BYTES 65536 /* more than that is refused half-way, like that */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct event_base *base;
 static struct streams *streams;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-static void require(int holds)
-{
-	if (!holds)
-		abort();
-}
 
 static json_t *tell(void *context)
 {
@@ -168,30 +161,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(!streams_count(streams));
 	return 0;
 }
-
-#ifdef FUZZ_SEEDS
-static int run_file(const char *path)
-{
-	uint8_t data[65536];
-	size_t size;
-	FILE *file;
-
-	file = fopen(path, "rb");
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	return LLVMFuzzerTestOneInput(data, size);
-}
-
-int main(int argc, char **argv)
-{
-	int i, failed = 0;
-
-	for (i = 1; i < argc; i++)
-		failed |= run_file(argv[i]);
-	return failed;
-}
-#endif

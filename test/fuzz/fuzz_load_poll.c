@@ -9,15 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "load_poll.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void check_report(const struct load_poll *poll, size_t size)
 {
@@ -56,30 +49,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_report(&poll, size);
 	return 0;
 }
-
-#ifdef FUZZ_SEEDS
-static int run_file(const char *path)
-{
-	uint8_t data[4096];
-	size_t size;
-	FILE *file;
-
-	file = fopen(path, "rb");
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	return LLVMFuzzerTestOneInput(data, size);
-}
-
-int main(int argc, char **argv)
-{
-	int i, failed = 0;
-
-	for (i = 1; i < argc; i++)
-		failed |= run_file(argv[i]);
-	return failed;
-}
-#endif

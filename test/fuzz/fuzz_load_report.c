@@ -8,17 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "load_report.h"
 
 static const struct load_report_key key = {{0x0706050403020100, 0x0f0e0d0c0b0a0908}};
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void check_float(uint16_t code)
 {
@@ -48,30 +41,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_option(data, size);
 	return 0;
 }
-
-#ifdef FUZZ_SEEDS
-static int run_file(const char *path)
-{
-	uint8_t data[4096];
-	size_t size;
-	FILE *file;
-
-	file = fopen(path, "rb");
-	if (!file) {
-		perror(path);
-		return 1;
-	}
-	size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	return LLVMFuzzerTestOneInput(data, size);
-}
-
-int main(int argc, char **argv)
-{
-	int i, failed = 0;
-
-	for (i = 1; i < argc; i++)
-		failed |= run_file(argv[i]);
-	return failed;
-}
-#endif
