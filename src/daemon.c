@@ -209,6 +209,35 @@ void daemon_reloaded(const struct daemon *daemon)
 		sd_notify(0, "READY=1");
 }
 
+/* To be freed; NULL for want of memory. */
+static char *config_text(const struct config *config)
+{
+	struct config *staying = config_copy_staying(config);
+	char *text = NULL;
+	size_t length;
+	FILE *out = staying ? open_memstream(&text, &length) : NULL;
+
+	if (out) {
+		config_write(staying, out);
+		fclose(out);
+	}
+	config_free(staying);
+	return text;
+}
+
+void daemon_answer_config(const struct daemon *daemon, struct http_request *request)
+{
+	char *text = config_text(daemon->config);
+
+	if (text)
+		http_send_json(request, HTTP_OK,
+			       json_pack("{s:s,s:s,s:s}", "role", daemon->verb, "file",
+					 daemon->config_path, "config", text));
+	else
+		http_send_error(request, HTTP_INTERNAL, "out of memory");
+	free(text);
+}
+
 void daemon_run(struct daemon *daemon)
 {
 	event_base_dispatch(daemon->base);

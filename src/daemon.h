@@ -62,6 +62,9 @@ int daemon_on_reload(struct daemon *daemon, void (*reload)(void *context), void 
 void daemon_reloading(const struct daemon *daemon);
 void daemon_reloaded(const struct daemon *daemon);
 
+/* The configuration in force as a file that says the same: {"role", "file", "config"}. */
+void daemon_answer_config(const struct daemon *daemon, struct http_request *request);
+
 /* Until a signal ends it. */
 void daemon_run(struct daemon *daemon);
 

@@ -12,7 +12,6 @@
 
 #define IDENTITY_MAX 256
 #define LINE_TEXT_MAX 2048
-#define HTTP_CONFLICT 409 /* libevent has no name for it */
 
 /* While two configurations are compared. */
 struct comparison {

@@ -6,6 +6,7 @@
 #include "balancer/status_private.h"
 #include "choose.h"
 #include "clock.h"
+#include "config/compare.h"
 #include "json.h"
 #include "load_report.h"
 
@@ -154,6 +155,25 @@ static json_t *members_json(const struct status *status, const struct balanced_s
 	return array;
 }
 
+/* Those that the file has and that were removed by hand; leaving or gone. */
+static json_t *removed_json(const struct status *status, const struct service_config *service)
+{
+	const struct service_config *file =
+		config_find_service(status->dataplane->file, service, 0);
+	json_t *array = json_array();
+	char text[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; file && i < file->backend_count; i++) {
+		const struct backend_config *backend =
+			service_find_backend(service, file->backends[i].address, i);
+
+		if (!backend || backend->leaving)
+			json_array_append_new(array, json_string(address_format(
+							     file->backends[i].address, text)));
+	}
+	return array;
+}
+
 json_t *describe_service(const struct status *status, size_t i, size_t first)
 {
 	const struct balanced_service *service = &status->dataplane->services[i];
@@ -174,6 +194,8 @@ json_t *describe_service(const struct status *status, size_t i, size_t first)
 	json_set_real(object, "connections_per_second", sum.per_second);
 	json_set_integer(object, "packets", sum.total.packets);
 	json_set_integer(object, "bytes", sum.total.bytes);
+	json_object_set_new(object, "removed", removed_json(status, config));
+	json_object_set_new(object, "leaving", json_boolean(config->leaving));
 	json_object_set_new(object, "backends", members_json(status, service, first, sum.recent));
 	return object;
 }

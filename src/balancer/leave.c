@@ -12,6 +12,7 @@
 #include "balancer/flows.h"
 #include "balancer/status_private.h"
 #include "clock.h"
+#include "config/amend.h"
 #include "config/compare.h"
 #include "flow_slot.h"
 #include "log.h"
@@ -44,25 +45,13 @@ uint32_t *leave_count(const struct dataplane *dataplane)
 	return alive;
 }
 
-static bool append(void *array, size_t *count, size_t size, const void *item)
-{
-	char **place = array, *longer = realloc(*place, (*count + 1) * size);
-
-	if (!longer)
-		return false;
-	memcpy(longer + *count * size, item, size);
-	*place = longer;
-	(*count)++;
-	return true;
-}
-
-static bool keep_member(struct service_config *service, const struct member *member)
+static int keep_member(struct service_config *service, const struct member *member)
 {
 	struct backend_config backend = *member->config;
 
 	backend.leaving = true;
 	backend.draining = true;
-	return append(&service->backends, &service->backend_count, sizeof(backend), &backend);
+	return service_append(service, &backend);
 }
 
 /* Whether somebody who is there already takes the new connections. */
@@ -93,7 +82,7 @@ static int keep_members(const struct balanced_service *service, struct service_c
 		if (service_find_backend(next, member->config->address, i) ||
 		    (!alive[member->index] && (served || !serves)))
 			continue;
-		if (!keep_member(next, member))
+		if (keep_member(next, member))
 			return -ENOMEM;
 	}
 	return 0;
@@ -105,6 +94,18 @@ static bool name_is_taken(const struct config *config, const char *name)
 		if (!strcmp(config->services[i].name, name))
 			return true;
 	return false;
+}
+
+static int append_service(struct config *config, const struct service_config *service)
+{
+	struct service_config *longer =
+		realloc(config->services, (config->service_count + 1) * sizeof(*longer));
+
+	if (!longer)
+		return -ENOMEM;
+	longer[config->service_count++] = *service;
+	config->services = longer;
+	return 0;
 }
 
 static int keep_service(struct config *config, const struct balanced_service *service,
@@ -119,9 +120,8 @@ static int keep_service(struct config *config, const struct balanced_service *se
 	if (name_is_taken(config, next.name))
 		endpoint_format(&next.address, next.name);
 	err = keep_members(service, &next, alive);
-	if (!err && next.backend_count &&
-	    !append(&config->services, &config->service_count, sizeof(next), &next))
-		err = -ENOMEM;
+	if (!err && next.backend_count)
+		err = append_service(config, &next);
 	if (err || !next.backend_count)
 		free(next.backends);
 	return err;

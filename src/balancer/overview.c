@@ -101,6 +101,16 @@ static bool is_called(const struct service_config *service, const char *word)
 	       !strcmp(endpoint_format(&service->address, address), word);
 }
 
+bool status_find_service(const struct status *status, const char *service, size_t *i)
+{
+	const struct config *config = status->dataplane->config;
+
+	for (*i = 0; *i < config->service_count; (*i)++)
+		if (is_called(&config->services[*i], service))
+			return true;
+	return false;
+}
+
 bool status_find(const struct status *status, const char *service, const char *backend, size_t *i,
 		 size_t *j)
 {

@@ -7,6 +7,7 @@
 
 #include "balancer/balancer_private.h"
 #include "balancer/changes.h"
+#include "balancer/members.h"
 #include "balancer/metrics.h"
 #include "http/files.h"
 #include "http/metrics.h"
@@ -61,6 +62,14 @@ static void answer_backend(struct http_request *request, void *context)
 		http_send_json(request, HTTP_OK, status_backend_json(sources->status, i, j));
 }
 
+static void send_backend(struct http_request *request, const struct sources *sources, size_t i,
+			 size_t j, const char *warning)
+{
+	http_send_json(request, HTTP_OK,
+		       json_pack("{s:o,s:s?}", "backend",
+				 status_backend_json(sources->status, i, j), "warning", warning));
+}
+
 static void answer_change(struct http_request *request, void *context)
 {
 	struct sources *sources = context;
@@ -72,16 +81,17 @@ static void answer_change(struct http_request *request, void *context)
 
 	if (!find_backend(request, sources, &i, &j))
 		return;
-	if (change_parse(body, length, &change, wrong))
+	if (sources->dataplane->services[i].members[j].config->leaving)
+		http_send_error(request, HTTP_CONFLICT,
+				"%s is removed already, and leaves; adding it takes that back",
+				request->names[1]);
+	else if (change_parse(body, length, &change, wrong))
 		http_send_error(request, HTTP_BADREQUEST, "%s", wrong);
 	else if (change_apply(sources, i, j, &change, &warning))
 		http_send_error(request, HTTP_INTERNAL,
 				"the ring could not be built anew; nothing has changed");
 	else
-		http_send_json(request, HTTP_OK,
-			       json_pack("{s:o,s:s?}", "backend",
-					 status_backend_json(sources->status, i, j), "warning",
-					 warning));
+		send_backend(request, sources, i, j, warning);
 }
 
 static void answer_reload(struct http_request *request, void *context)
@@ -89,6 +99,75 @@ static void answer_reload(struct http_request *request, void *context)
 	const struct sources *sources = context;
 
 	balancer_reload(sources->balancer, request);
+}
+
+/* The service that the path names; false if there is none, and told. */
+static bool find_service(struct http_request *request, const struct sources *sources, size_t *i)
+{
+	if (status_find_service(sources->status, request->names[0], i))
+		return true;
+	http_send_error(request, HTTP_NOTFOUND,
+			"there is no service \"%s\"; /api/v1/services lists those there are",
+			request->names[0]);
+	return false;
+}
+
+static void answer_add(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+	char wrong[AMEND_WRONG_MAX];
+	size_t i, j, length;
+	const char *body = http_body(request, &length);
+	int err;
+
+	if (!find_service(request, sources, &i))
+		return;
+	err = member_add(sources->balancer, i, body, length, &j, wrong);
+	if (err)
+		http_send_error(request, err == -EEXIST ? HTTP_CONFLICT : HTTP_BADREQUEST,
+				"%s; nothing has changed", wrong);
+	else
+		send_backend(request, sources, i, j, NULL);
+}
+
+/* ?now=yes: without waiting for its connections. False if it is anything else, and told. */
+static bool asked_now(struct http_request *request, bool *now)
+{
+	const char *word = http_query(request, "now");
+
+	*now = word && !strcmp(word, "yes");
+	if (!word || *now)
+		return true;
+	http_send_error(request, HTTP_BADREQUEST, "now: \"%s\" is not \"yes\"", word);
+	return false;
+}
+
+static void answer_remove(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+	char wrong[AMEND_WRONG_MAX];
+	uint32_t open;
+	size_t i, j;
+	bool now, left;
+
+	if (!find_backend(request, sources, &i, &j) || !asked_now(request, &now))
+		return;
+	if (member_remove(sources->balancer, i, j, now, &open, wrong)) {
+		http_send_error(request, HTTP_CONFLICT, "%s; nothing has changed", wrong);
+		return;
+	}
+	left = status_find(sources->status, request->names[0], request->names[1], &i, &j);
+	http_send_json(request, HTTP_OK,
+		       json_pack("{s:o,s:I}", "backend",
+				 left ? status_backend_json(sources->status, i, j) : json_null(),
+				 "connections", (json_int_t)open));
+}
+
+static void answer_config(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+
+	daemon_answer_config(&sources->balancer->daemon, request);
 }
 
 static void answer_backends(struct http_request *request, void *context)
@@ -149,6 +228,9 @@ const struct http_route balancer_routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*", answer_service},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*/backends/*", answer_backend},
 	{EVHTTP_REQ_POST, true, "/api/v1/services/*/backends/*", answer_change},
+	{EVHTTP_REQ_POST, true, "/api/v1/services/*/backends", answer_add},
+	{EVHTTP_REQ_DELETE, true, "/api/v1/services/*/backends/*", answer_remove},
+	{EVHTTP_REQ_GET, true, "/api/v1/config", answer_config},
 	{EVHTTP_REQ_GET, false, "/api/v1/backends", answer_backends},
 	{EVHTTP_REQ_POST, true, "/api/v1/reload", answer_reload},
 	{EVHTTP_REQ_GET, false, "/api/v1/loads", answer_loads},

@@ -35,6 +35,8 @@ void status_sample(struct status *status);
 json_t *status_json(void *context);
 json_t *status_services_json(const struct status *status);
 json_t *status_service_json(const struct status *status, const char *name); /* NULL: none such */
+/* By its name or address; false: none such. */
+bool status_find_service(const struct status *status, const char *service, size_t *i);
 /* The member of a service, by its name or address, that has this address; false: none such. */
 bool status_find(const struct status *status, const char *service, const char *backend, size_t *i,
 		 size_t *j);

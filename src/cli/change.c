@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* `plimsoll weight`, `drain` and `undrain`: what is changed of a backend while its balancer runs. */
+#include "cli/change.h"
+
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -11,14 +13,6 @@
 #include "cli/format.h"
 #include "log.h"
 #include "shared.h"
-
-#define PATH_TEXT_MAX 512
-
-/* Of whom, whatever it is that is changed. */
-struct target {
-	const char *service, *backend, *instance;
-	bool json;
-};
 
 enum { DRAIN_SERVICE, DRAIN_BACKEND, DRAIN_INSTANCE, DRAIN_JSON };
 
@@ -48,23 +42,26 @@ const struct option_row weight_options[] = {
 
 _Static_assert(WEIGHT_MAX == 1000, "the help of WEIGHT");
 
-/* "/api/v1/services/web/backends/10.1.0.11", whatever the words are; false if they are too long. */
-static bool write_path(const struct target *target, char path[PATH_TEXT_MAX])
+bool change_path(const struct target *target, bool with_backend, char path[PATH_TEXT_MAX])
 {
 	char *service = curl_easy_escape(NULL, target->service, 0);
 	char *backend = curl_easy_escape(NULL, target->backend, 0);
 	int length = PATH_TEXT_MAX;
 
 	if (service && backend)
-		length = snprintf(path, PATH_TEXT_MAX, "/api/v1/services/%s/backends/%s", service,
-				  backend);
+		length = snprintf(path, PATH_TEXT_MAX, "/api/v1/services/%s/backends%s%s", service,
+				  with_backend ? "/" : "", with_backend ? backend : "");
 	curl_free(service);
 	curl_free(backend);
-	return length < PATH_TEXT_MAX;
+	if (length < PATH_TEXT_MAX)
+		return true;
+	answer_fail(target->json, "no service and no backend has so long a name");
+	return false;
 }
 
-static void print_backend(const struct target *target, const json_t *backend)
+static void print_backend(const struct target *target, const json_t *answer)
 {
+	const json_t *backend = json_object_get(answer, "backend");
 	const char *state = json_string_value(json_object_get(backend, "state"));
 
 	printf("%s of %s: weight %s, ", target->backend, target->service,
@@ -75,8 +72,8 @@ static void print_backend(const struct target *target, const json_t *backend)
 	else
 		printf("new connections: yes\n");
 	if (json_array_size(json_object_get(backend, "changed")))
-		printf("The balancer's file says otherwise; this holds until the balancer is started "
-		       "again.\n");
+		printf("The balancer's file says otherwise; this holds until it is read again, or "
+		       "the balancer started again.\n");
 }
 
 /* A server's daemon would only say that nothing is changed there. */
@@ -88,7 +85,7 @@ static int require_balancer(const struct target *target, const char *instance)
 
 	if (status && (!role || strcmp(role, "balancer") != 0)) {
 		answer_fail(target->json,
-			    "instance %s is no balancer; weights and draining are a balancer's",
+			    "instance %s is no balancer; services and backends are a balancer's",
 			    instance);
 		err = -EINVAL;
 	}
@@ -96,23 +93,24 @@ static int require_balancer(const struct target *target, const char *instance)
 	return err;
 }
 
-static int send_change(const struct target *target, const char *instance, const json_t *change)
+int change_instance(const struct target *target, char *instance)
 {
-	const char *warning;
-	char path[PATH_TEXT_MAX];
-	json_t *answer;
-	int err;
+	int err = answer_instance(target->json, target->instance, instance);
 
-	if (!write_path(target, path))
-		return answer_fail(target->json, "no service and no backend has so long a name");
-	err = client_post(instance, path, change, &answer);
-	warning = json_string_value(json_object_get(answer, "warning"));
+	return err ? err : require_balancer(target, instance);
+}
+
+int change_tell(const struct target *target, json_t *answer, int err,
+		void (*print)(const struct target *target, const json_t *answer))
+{
+	const char *warning = json_string_value(json_object_get(answer, "warning"));
+
 	if (err)
 		answer_fail(target->json, "%s", client_error(answer));
 	else if (target->json)
 		answer_print(answer, JSON_INDENT(2));
 	else
-		print_backend(target, json_object_get(answer, "backend"));
+		print(target, answer);
 	if (!target->json && warning)
 		log_warning("%s", warning);
 	json_decref(answer);
@@ -122,12 +120,14 @@ static int send_change(const struct target *target, const char *instance, const 
 /* Takes over change. */
 static int make_change(const struct target *target, json_t *change)
 {
-	char instance[INSTANCE_NAME_MAX];
-	int status = EXIT_FAILURE;
+	char instance[INSTANCE_NAME_MAX], path[PATH_TEXT_MAX];
+	int status = EXIT_FAILURE, err;
+	json_t *answer;
 
-	if (!answer_instance(target->json, target->instance, instance) &&
-	    !require_balancer(target, instance))
-		status = send_change(target, instance, change);
+	if (!change_instance(target, instance) && change_path(target, true, path)) {
+		err = client_post(instance, path, change, &answer);
+		status = change_tell(target, answer, err, print_backend);
+	}
 	json_decref(change);
 	return answer_end(status);
 }

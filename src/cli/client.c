@@ -13,12 +13,14 @@
 #include "runtime.h"
 
 #define TIMEOUT_SECONDS 5L /* a daemon answers within milliseconds */
+#define CHANGE_SECONDS 60L /* where thousands of rings are built anew, it takes longer */
 #define HTTP_OK 200
 
 /* One exchange. `text` belongs to `body`, and is whole after fclose(). */
 struct exchange {
 	CURL *curl;
 	struct curl_slist *headers; /* of a POST */
+	long patience; /* s */
 	FILE *body;
 	char *text;
 	size_t length;
@@ -58,18 +60,18 @@ static int fail_to_connect(int err, const char *socket_path, const char *instanc
 		    socket_path, strerror(err));
 }
 
-static int fail_in_exchange(CURL *curl, CURLcode code, const char *socket_path,
+static int fail_in_exchange(const struct exchange *exchange, CURLcode code, const char *socket_path,
 			    const char *instance, json_t **answer)
 {
 	long err = 0;
 
-	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &err);
+	curl_easy_getinfo(exchange->curl, CURLINFO_OS_ERRNO, &err);
 	if (code == CURLE_COULDNT_CONNECT && err)
 		return fail_to_connect((int)err, socket_path, instance, answer);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return fail(-ETIMEDOUT, answer,
 			    "the daemon of instance %s has not answered for %ld s", instance,
-			    TIMEOUT_SECONDS);
+			    exchange->patience);
 	return fail(-EIO, answer, "cannot talk to the daemon of instance %s on %s: %s", instance,
 		    socket_path, curl_easy_strerror(code));
 }
@@ -102,17 +104,20 @@ static CURLcode exchange_run(struct exchange *exchange, const char *socket_path,
 	curl_easy_setopt(exchange->curl, CURLOPT_URL, url);
 	curl_easy_setopt(exchange->curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
 	curl_easy_setopt(exchange->curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
-	curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT, TIMEOUT_SECONDS);
+	curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT, exchange->patience);
 	curl_easy_setopt(exchange->curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, exchange->body);
 	return curl_easy_perform(exchange->curl);
 }
 
-/* change: NULL to ask only. */
-static int exchange_prepare(struct exchange *exchange, const json_t *change)
+/* change: NULL to ask only, or what the method says. method: NULL for GET and POST. */
+static int exchange_prepare(struct exchange *exchange, const char *method, const json_t *change)
 {
 	char *text;
 
+	exchange->patience = change || method ? CHANGE_SECONDS : TIMEOUT_SECONDS;
+	if (method)
+		curl_easy_setopt(exchange->curl, CURLOPT_CUSTOMREQUEST, method);
 	if (!change)
 		return 0;
 	exchange->headers = curl_slist_append(NULL, "Content-Type: application/json");
@@ -146,7 +151,7 @@ static int exchange_read(struct exchange *exchange, const char *instance, json_t
 }
 
 static int client_exchange(const char *socket_path, const char *instance, const char *path,
-			   const json_t *change, json_t **answer)
+			   const char *method, const json_t *change, json_t **answer)
 {
 	struct exchange exchange = {0};
 	CURLcode code;
@@ -155,14 +160,14 @@ static int client_exchange(const char *socket_path, const char *instance, const 
 	*answer = NULL;
 	err = exchange_open(&exchange);
 	if (!err)
-		err = exchange_prepare(&exchange, change);
+		err = exchange_prepare(&exchange, method, change);
 	if (err)
 		goto out;
 	code = exchange_run(&exchange, socket_path, path);
 	if (code == CURLE_OK)
 		err = exchange_read(&exchange, instance, answer);
 	else
-		err = fail_in_exchange(exchange.curl, code, socket_path, instance, answer);
+		err = fail_in_exchange(&exchange, code, socket_path, instance, answer);
 out:
 	exchange_close(&exchange);
 	return err;
@@ -171,7 +176,7 @@ out:
 int client_get_from(const char *socket_path, const char *instance, const char *path,
 		    json_t **answer)
 {
-	return client_exchange(socket_path, instance, path, NULL, answer);
+	return client_exchange(socket_path, instance, path, NULL, NULL, answer);
 }
 
 int client_get(const char *instance, const char *path, json_t **answer)
@@ -184,7 +189,15 @@ int client_post(const char *instance, const char *path, const json_t *change, js
 	char socket_path[PATH_MAX];
 
 	runtime_path(instance, "api.sock", socket_path, sizeof(socket_path));
-	return client_exchange(socket_path, instance, path, change, answer);
+	return client_exchange(socket_path, instance, path, NULL, change, answer);
+}
+
+int client_delete(const char *instance, const char *path, json_t **answer)
+{
+	char socket_path[PATH_MAX];
+
+	runtime_path(instance, "api.sock", socket_path, sizeof(socket_path));
+	return client_exchange(socket_path, instance, path, "DELETE", NULL, answer);
 }
 
 const char *client_error(const json_t *answer)

@@ -17,6 +17,9 @@ int client_get(const char *instance, const char *path, json_t **answer);
 /* POSTs change, an object, to path: likewise. */
 int client_post(const char *instance, const char *path, const json_t *change, json_t **answer);
 
+/* DELETEs path: likewise. */
+int client_delete(const char *instance, const char *path, json_t **answer);
+
 /* client_get() by the path of the socket; the instance's name is for the messages only. */
 int client_get_from(const char *socket_path, const char *instance, const char *path,
 		    json_t **answer);

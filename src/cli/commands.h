@@ -12,6 +12,8 @@ extern const struct option_row where_options[];
 extern const struct option_row load_options[];
 extern const struct option_row weight_options[];
 extern const struct option_row drain_options[]; /* undrain's, too */
+extern const struct option_row add_options[];
+extern const struct option_row remove_options[];
 extern const struct option_row reload_options[];
 extern const struct option_row check_config_options[];
 
@@ -23,6 +25,8 @@ int load_command(int argc, char **argv);
 int weight_command(int argc, char **argv);
 int drain_command(int argc, char **argv);
 int undrain_command(int argc, char **argv);
+int add_command(int argc, char **argv);
+int remove_command(int argc, char **argv);
 int reload_command(int argc, char **argv);
 int check_config_command(int argc, char **argv);
 

@@ -2,18 +2,24 @@
 /* `plimsoll show`: what a daemon tells, for people or for machines. */
 #include "cli/show.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/answer.h"
+#include "cli/client.h"
 #include "cli/commands.h"
+#include "log.h"
 
-enum { SERVICE, BACKEND, INSTANCE, JSON };
+enum { SERVICE, BACKEND, CONFIG, INSTANCE, JSON };
 
 const struct option_row show_options[] = {
 	[SERVICE] = {"SERVICE", NULL, "only this one, in detail; by its name or address",
 		     COMPLETE_SERVICE, false},
 	[BACKEND] = {"BACKEND", NULL, "only this one of its backends, by its address",
 		     COMPLETE_BACKEND, false},
+	[CONFIG] = {"--config", NULL,
+		    "the configuration in force instead, with what was changed by hand, as a file",
+		    COMPLETE_NOTHING, false},
 	[INSTANCE] = {"--instance", "NAME", "whose; not needed where only one runs",
 		      COMPLETE_INSTANCE, false},
 	[JSON] = {"--json", NULL, "everything, for machines; errors too", COMPLETE_NOTHING, false},
@@ -73,6 +79,22 @@ static void show_subject(const struct subject *subject, json_t *status, bool jso
 }
 
 /* Returns the exit status. */
+static int show_config(bool json, const char *instance)
+{
+	json_t *answer;
+	int err = client_get(instance, "/api/v1/config", &answer);
+
+	if (err)
+		answer_fail(json, "%s", client_error(answer));
+	else if (json)
+		answer_print(answer, JSON_INDENT(2));
+	else
+		fputs(json_string_value(json_object_get(answer, "config")), stdout);
+	json_decref(answer);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Likewise. */
 static int show(const char **values)
 {
 	char instance[INSTANCE_NAME_MAX];
@@ -82,6 +104,13 @@ static int show(const char **values)
 
 	if (answer_instance(values[JSON], values[INSTANCE], instance))
 		return EXIT_FAILURE;
+	if (values[CONFIG] && values[SERVICE]) {
+		log_error("--config shows all of the configuration; leave \"%s\" out",
+			  values[SERVICE]);
+		return EXIT_USAGE;
+	}
+	if (values[CONFIG])
+		return show_config(values[JSON], instance);
 	status = answer_status(values[JSON], instance);
 	if (!status)
 		return EXIT_FAILURE;

@@ -12,7 +12,7 @@
 void show_render(FILE *out, json_t *status, bool colour);
 
 /* Parts of it: a table of backends, and how its cells stand out. */
-void show_render_backends(FILE *out, json_t *backends, bool colour);
+void show_render_backends(FILE *out, const json_t *service, bool colour);
 table_tone backend_tone;
 
 /* One of its services, or one backend of that, in detail. */

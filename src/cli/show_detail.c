@@ -135,7 +135,7 @@ void show_render_service(FILE *out, json_t *service, bool colour)
 	print_fields(out, service, colour);
 	if (json_object_get(service, "backends")) {
 		fputc('\n', out);
-		show_render_backends(out, json_object_get(service, "backends"), colour);
+		show_render_backends(out, service, colour);
 	}
 }
 

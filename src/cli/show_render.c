@@ -192,15 +192,31 @@ static void print_by_hand(FILE *out, const json_t *backend)
 	fputc('\n', out);
 }
 
-void show_render_backends(FILE *out, json_t *backends, bool colour)
+/* Those that are in the file and, by hand, no longer here. */
+static void print_removed(FILE *out, const json_t *service, const json_t *backends)
 {
-	json_t *backend;
+	const json_t *removed = json_object_get(service, "removed"), *address;
+	size_t i;
+
+	json_array_foreach (removed, i, address)
+		if (!show_find(backends, json_string_value(address)))
+			fprintf(out, "  %s is gone: removed by hand, and in the file\n",
+				json_string_value(address));
+	if (json_is_true(json_object_get(service, "leaving")))
+		fprintf(out, "  The service is removed: it is gone when its last connection has "
+			     "ended.\n");
+}
+
+void show_render_backends(FILE *out, const json_t *service, bool colour)
+{
+	json_t *backends = json_object_get(service, "backends"), *backend;
 	size_t i;
 
 	table_print(out, backend_columns, COUNT_OF(backend_columns), backends, backend_tone,
 		    colour);
 	json_array_foreach (backends, i, backend)
 		print_by_hand(out, backend);
+	print_removed(out, service, backends);
 }
 
 /* "web 10.1.0.100:80/tcp: power-of-choices (4) on in-flight, feedback in-band, 510.0 conn/s" */
@@ -219,7 +235,7 @@ static void print_service(FILE *out, const json_t *service, bool colour)
 		fprintf(out, " on %s", FIELD(service, "signal", TEXT));
 	fprintf(out, ", feedback %s, %s conn/s\n", FIELD(service, "feedback", TEXT),
 		FIELD(service, "connections_per_second", RATE));
-	show_render_backends(out, json_object_get(service, "backends"), colour);
+	show_render_backends(out, service, colour);
 }
 
 /* "  LABEL: opening 3, open 20": what is not 0. */

@@ -126,7 +126,7 @@ static int read_value(struct config_source *source, const struct field *field,
 }
 
 /* A table whose defaults its own parsers refuse would be our bug: the unit tests read them all. */
-static void set_defaults(const struct mapping *mapping, char *value)
+void set_defaults(const struct mapping *mapping, char *value)
 {
 	const struct field *field;
 

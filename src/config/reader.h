@@ -13,4 +13,7 @@
 int read_mapping(struct config_source *source, const struct mapping *mapping, enum config_role role,
 		 const yaml_node_t *node, void *value);
 
+/* What the values are if a file says nothing. */
+void set_defaults(const struct mapping *mapping, char *value);
+
 #endif

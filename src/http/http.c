@@ -111,13 +111,18 @@ static void refuse_method(struct http_request *request, int methods)
 			strchr(text, ',') ? "are" : "is");
 }
 
-static void refuse_change(struct http_request *request, const struct door *door, int methods)
+static void refuse_outside(struct http_request *request, const struct door *door, int methods)
 {
 	char text[METHODS_TEXT_MAX];
 
 	http_set_header(request, "Allow", list_methods(methods, text));
-	http_send_error(request, HTTP_BADMETHOD,
-			"nothing is changed from here; changes are for the socket %s",
+	http_send_error(request, HTTP_BADMETHOD, "%s; %s for the socket %s",
+			evhttp_request_get_command(request->libevent) == EVHTTP_REQ_GET ?
+				"that is not told here" :
+				"nothing is changed from here",
+			evhttp_request_get_command(request->libevent) == EVHTTP_REQ_GET ?
+				"it is" :
+				"changes are",
 			door->http->socket_path);
 }
 
@@ -198,7 +203,7 @@ static const struct http_route *find_route(struct http_request *request, const s
 			return route;
 	}
 	if (elsewhere)
-		refuse_change(request, door, here ? here : all);
+		refuse_outside(request, door, here ? here : all);
 	else if (here || !(all & method))
 		refuse_method(request, here ? here : all);
 	else

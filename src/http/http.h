@@ -20,6 +20,8 @@
 
 #define HTTP_TYPE_JSON "application/json"
 
+#define HTTP_CONFLICT 409 /* libevent has no name for it */
+
 #define HTTP_NAMES_MAX 2 /* in one path */
 
 struct event_base;
@@ -40,7 +42,7 @@ typedef void http_answer(struct http_request *request, void *context);
 
 struct http_route {
 	enum evhttp_cmd_type method; /* GET stands for HEAD too */
-	bool socket_only; /* changes something */
+	bool socket_only; /* changes something, or tells what is not for everybody */
 	const char *path; /* a segment of it may be "*": any one that is not empty */
 	http_answer *answer;
 };

@@ -42,8 +42,8 @@ def check_schemas(document_path):
         jsonschema.Draft202012Validator.check_schema(schema)
         if schema.get("type") != "object":
             continue
-        # A Change is what is asked for, and may be a part.
-        if name != "Change" and set(schema.get("required", [])) != set(schema.get("properties", {})):
+        # What is asked for may be a part.
+        if name not in ("Change", "Addition") and set(schema.get("required", [])) != set(schema.get("properties", {})):
             sys.exit(f"{name}: not all fields are required, or too many")
         closed = "additionalProperties" in schema or "unevaluatedProperties" in schema
         # ...Fields are parts of others, which are closed.

@@ -65,7 +65,7 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	wait_until 5 is_over s1 .share 0
 	run -0 change drain s1
 	says 'no new connections'
-	says 'holds until the balancer is started again'
+	says 'holds until it is read again, or the balancer started again'
 	before=$(backend s2 .connections)
 	expect "$(names_got 20)" = '20 s2'
 	wait_until 5 is_over s2 .connections "$((before + 19))"

@@ -44,7 +44,7 @@ setup() {
 		options=$("$PLIMSOLL" "$verb" --help | sed -nE 's/^  (--[a-z-]+) .*/\1/p'; echo --help)
 		expect "$(bash_offers "plimsoll $verb --")" = "$(in_one_line <<<"$options")"
 	done
-	expect "$(bash_offers 'plimsoll show --json --')" = '--help --instance'
+	expect "$(bash_offers 'plimsoll show --json --')" = '--config --help --instance'
 	expect "$(bash_offers 'plimsoll load web 0.5 ')" = '--for --help --instance --json'
 }
 

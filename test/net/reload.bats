@@ -54,8 +54,8 @@ state() {
 	for map in settings services servers; do
 		bpftool map dump pinned "/run/plimsoll/bpf/$(namespace b1)/$map"
 	done
-	show b1 '[.interfaces, .keyed, (.services[] | {name, address, policy, choices, signal, feedback,
-		backends: [.backends[] | {address, weight, forward, state, changed}]})]'
+	"$PLIMSOLL" show --json --instance "$(namespace b1)" | jq -c '[.interfaces, .keyed, (.services[] |
+		{name, address, policy, choices, signal, feedback, backends: [.backends[] | {address, weight, forward, state, changed}]})]'
 }
 
 logged() { # TEXT
@@ -110,9 +110,8 @@ logged() { # TEXT
 
 # refused TEXT...: the file, as it is now, is refused with these words, and nothing has changed.
 refused() {
-	local before text
+	local text
 
-	before=$(state)
 	run -1 reload
 	for text in "$@"; do
 		says "$text"
@@ -123,6 +122,7 @@ refused() {
 }
 
 @test "a file with one mistake changes nothing, whatever kind of mistake it is" {
+	before=$(state)
 	edit "s/policy: .*/policy: maglev/; s/$(address s1), weight: 1/$(address s1), weight: 0/"
 	refused "$file:12: weight: \"0\" is too small; expected a whole number from 1 to 1000"
 	edit 's/policy: .*/policy: maglev/; 13s/forward: l2/froward: l2/'
@@ -212,4 +212,122 @@ hang_up() {
 		"$BATS_TEST_DIRNAME/api.py" answer "$OPENAPI" /api/v1/reload 409 post
 	inside b1 curl -sS -d '' "http://$LAB_LISTEN/api/v1/reload" |
 		"$BATS_TEST_DIRNAME/api.py" answer "$OPENAPI" /api/v1/reload 405 post
+}
+
+# change VERB SERVER [ARGUMENTS...]: by the command line.
+change() {
+	local verb=$1 server=$2
+
+	shift 2
+	"$PLIMSOLL" "$verb" web "$(address "$server")" "$@" --instance "$(namespace b1)" 3>&-
+}
+
+gone() { # SERVER
+	[ -z "$(backend "$1" .address)" ]
+}
+
+@test "backends are added and removed by hand, and no connection notices" {
+	edit "/$(address s3),/d"
+	reload
+	[ -z "$(backend s3 .leaving)" ] || change remove s3 --now
+	gone s3
+	STEADY_LIVE=150 STEADY_NEW=100 streams_begin
+	run -0 change add s3 --weight 2
+	says "$(address s3) of web: added with weight 2"
+	says 'holds until it is read again, or the balancer started again'
+	expect "$(backend s3 '"\(.state) \(.weight) \(.changed)"')" = 'up 2 ["added"]'
+	run -0 change remove s2
+	says "$(address s2) of web: removed: no new connections; it is gone when "
+	expect "$(backend s2 '"\(.state) \(.leaving) \(.changed)"')" = 'draining true ["removed"]'
+	run -0 lab show b1
+	says "$(address s2) is removed: "
+	says "$(address s3) by hand, and not in the file: added"
+	sleep 0.5
+	expect "$(backend s3 .connections)" -gt 0
+	streams_end
+	expect "$(figure '[.unstarted, .broken, .wrong_bytes]')" = '[0,0,0]'
+	# The clients have only just closed; whoever cannot wait need not.
+	run -0 change remove s2 --now
+	says 'removed and gone; it had '
+	gone s2
+	expect "$(show b1 '.services[0].removed | join(" ")')" = "$(address s2)"
+	run -0 lab show b1
+	says "$(address s2) is gone: removed by hand, and in the file"
+	run -0 reload
+	says '2 changes made by hand are undone by the file'
+	says "backend $(address s2) of web is added"
+	expect "$(show b1 '.services[0].removed | length')" -eq 0
+}
+
+@test "removed now, connections break, and it is said how many; what cannot be is refused" {
+	local socket
+
+	socket=/run/plimsoll/$(namespace b1)/api.sock
+	STEADY_LIVE=30 STEADY_NEW=10 streams_begin
+	run -0 change remove s3 --now --json
+	jq -e '.backend == null and .connections > 0' <<<"$output"
+	gone s3
+	streams_end
+	expect "$(figure .broken)" -gt 0
+	run -1 change add s1
+	says "$(address s1) is a backend of web already; its weight can be changed, and whether it drains; nothing has changed"
+	run -1 change add c1 --weight 0
+	says 'weight: "0" is too small; expected a whole number from 1 to 1000; nothing has changed'
+	run -1 change add c1 --forward l7
+	says 'forward: "l7" is not known; expected l2'
+	run -1 "$PLIMSOLL" add web "$LAB_VIP" --instance "$(namespace b1)"
+	says "address: \"$LAB_VIP\" is the virtual address of service \"web\"; expected the server's own"
+	run -1 change remove c1
+	says "there is no backend \"$(address c1)\""
+	change remove s2 --now
+	run -1 change remove s1 --now
+	says 'it is the last one of web; let it drain, or take the service out of the file and reload; nothing has changed'
+	curl -sS --unix-socket "$socket" -d "{\"address\": \"$(address s2)\", \"weight\": 3}" http://x/api/v1/services/web/backends |
+		"$BATS_TEST_DIRNAME/api.py" answer "$OPENAPI" '/api/v1/services/{name}/backends' 200 post
+	curl -sS --unix-socket "$socket" -X DELETE "http://x/api/v1/services/web/backends/$(address s2)?now=yes" |
+		"$BATS_TEST_DIRNAME/api.py" answer "$OPENAPI" '/api/v1/services/{name}/backends/{address}' 200 delete
+}
+
+# told INSTANCE: of the status, what the configuration has a say in.
+told() {
+	"$PLIMSOLL" show --json --instance "$1" | jq -S '.keyed, .interfaces, .flows.capacity, (.services[] |
+		{name, address, protocol, policy, choices, signal, feedback,
+		backends: [.backends[] | {address, weight, forward, state} | .state |= (if . == "draining" then . else "" end)]})'
+}
+
+@test "what is shown as a configuration loads to the same state, with what was changed by hand" {
+	local twin pid
+
+	twin=$(namespace b1)-twin
+	cat >>"$file" <<-END
+		  - {name: every-key, address: "$LAB_VIP:81", protocol: tcp, policy: prequal, choices: 3, signal: latency, feedback: poll,
+		     poll_interval: 250ms, poll_protocol: agent-check, poll_port: 9999, weights: configured, pending: no,
+		     stale_after: 1500ms, ring_size: 1009,
+		     backends: [{address: $(address s1), weight: 9, forward: l2, draining: yes}, {address: $(address s2)}]}
+	END
+	reload
+	change weight s1 5
+	change drain s2
+	change remove s3 --now
+	"$PLIMSOLL" show --config --instance "$(namespace b1)" 3>&- >"$BATS_TEST_TMPDIR/shown.yaml"
+	"$PLIMSOLL" check-config "$BATS_TEST_TMPDIR/shown.yaml"
+	run ! grep -qi "$(cat "$STATE/report.key")" "$BATS_TEST_TMPDIR/shown.yaml"
+	told "$(namespace b1)" >"$BATS_TEST_TMPDIR/told"
+	# The same file, when it is read: all is the file's now, and nothing else has changed.
+	cp "$BATS_TEST_TMPDIR/shown.yaml" "$file"
+	run -0 reload --json
+	jq -e '.changes == [] and .undone == []' <<<"$output"
+	expect "$(show b1 '[.services[].backends[].changed[]] | length')" -eq 0
+	# And by a daemon that begins with it, where there is nothing else: on the second machine's interface.
+	sed "s/^listen: .*/listen: none/" "$BATS_TEST_TMPDIR/shown.yaml" >"$BATS_TEST_TMPDIR/twin.yaml"
+	ip netns exec "$(namespace c1)" "$PLIMSOLL" balancer --config "$BATS_TEST_TMPDIR/twin.yaml" --instance "$twin" >"$BATS_TEST_TMPDIR/twin.log" 2>&1 3>&- &
+	pid=$!
+	wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/twin.log"
+	told "$twin" | diff "$BATS_TEST_TMPDIR/told" - || fail 'it is another state'
+	"$PLIMSOLL" show --config --instance "$twin" | diff "$BATS_TEST_TMPDIR/twin.yaml" -
+	kill "$pid"
+	wait "$pid"
+	"$PLIMSOLL" show --config --json --instance "$(namespace b1)" 3>&- |
+		"$BATS_TEST_DIRNAME/api.py" answer "$OPENAPI" /api/v1/config 200
+	inside b1 curl -sS "http://$LAB_LISTEN/api/v1/config" | jq -e '.error | test("that is not told here")'
 }

@@ -53,6 +53,49 @@ flap() { # MACHINE, as its own administrator would
 	streams_unharmed drain-undrain-weight
 }
 
+reload() {
+	"$PLIMSOLL" reload --instance "$(namespace b1)" 3>&-
+}
+
+backend_gone() { # SERVER
+	[ -z "$(backend "$1" .address)" ]
+}
+
+@test "the file is read again: policies, rings, weights, backends and services come and go" {
+	local file=$STATE/b1/balancer.yaml
+
+	cp "$file" "$BATS_TEST_TMPDIR/original.yaml"
+	streams_begin
+	sed -i "s/policy: .*/policy: least-loaded\n    ring_size: 101/; /$(address s4),/d" "$file"
+	reload
+	settle
+	sed -i 's/policy: .*/policy: maglev/; s/ring_size: .*/ring_size: 65537\n    choices: 2/; s/weight: 1/weight: 3/' "$file"
+	printf '  - {name: more, address: %s:81, backends: [{address: %s}]}\n' "$LAB_VIP" "$(address s2)" >>"$file"
+	reload
+	settle
+	echo 'mistake: 1' >>"$file"
+	reload && fail 'a mistake is no reason to refuse'
+	kill -HUP "$(pid_of "$STATE/b1/plimsoll.pid")"
+	settle
+	cp "$BATS_TEST_TMPDIR/original.yaml" "$file"
+	reload
+	settle
+	streams_unharmed reload
+}
+
+@test "a backend is added, another removed: it keeps its connections, and is gone after the last" {
+	change remove s3 --now
+	streams_begin
+	change add s3 --weight 2
+	settle
+	change remove s4
+	settle
+	expect "$(backend s4 .open_connections)" -gt 0
+	streams_unharmed add-remove
+	wait_until 60 backend_gone s4
+	reload
+}
+
 @test "a backend's MAC address changes, and it has connections" {
 	streams_begin
 	ip -n "$(namespace s2)" link set eth0 address 02:00:00:00:05:aa
