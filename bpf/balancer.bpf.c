@@ -57,10 +57,10 @@ static const int verdict_actions[] = {
 static __always_inline int finish(const struct context *context, enum verdict verdict)
 {
 	__u32 index = verdict;
-	__u64 *count = bpf_map_lookup_elem(&verdicts, &index);
+	struct verdict_count *count = bpf_map_lookup_elem(&verdicts, &index);
 
 	if (count)
-		(*count)++;
+		count->packets++;
 	if (index >= VERDICT_COUNT || verdict_actions[index] != SEND)
 		return index < VERDICT_COUNT ? verdict_actions[index] : XDP_ABORTED;
 	return context->action;

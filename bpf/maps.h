@@ -100,7 +100,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, VERDICT_COUNT);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct verdict_count);
 } verdicts SEC(".maps");
 
 struct {

@@ -84,6 +84,12 @@ struct ip_address {
 	__be32 word[4];
 } __attribute__((aligned(8))); /* so that programs copy it in two words */
 
+/* The names take no bytes; by them a successor that has others knows which of a map's entries is which. */
+struct verdict_count {
+	__u64 packets;
+	enum verdict names[0];
+};
+
 enum feedback {
 	FEEDBACK_NONE,
 	FEEDBACK_IN_BAND,
@@ -226,25 +232,6 @@ struct load {
 	__u64 latency_sum_us; /* of all reports */
 } __attribute__((aligned(64)));
 
-/*
- * The flow table: buckets of one cache line. A slot is one word, so that it is read and written
- * whole: fingerprint (28 bits) | backend (20) | state (3) | tick of last packet (13). flow_slot.h
- * says what becomes of it.
- */
-#define BUCKET_SLOTS 8
-struct bucket {
-	__u64 slot[BUCKET_SLOTS];
-} __attribute__((aligned(64)));
-
-#define FLOW_TICK_SHIFT 32 /* a tick is 2^32 ns, 4.3 s: 13 bits of them are 9.8 hours */
-#define FLOW_FINE_SHIFT 26 /* of what may go soon 2^26 ns, 67 ms: 9.2 minutes */
-#define FLOW_TICK_BITS 13
-#define FLOW_STATE_BITS 3
-#define FLOW_BACKEND_BITS 20
-#define FLOW_STATE_SHIFT FLOW_TICK_BITS
-#define FLOW_BACKEND_SHIFT (FLOW_STATE_SHIFT + FLOW_STATE_BITS)
-#define FLOW_FINGERPRINT_SHIFT (FLOW_BACKEND_SHIFT + FLOW_BACKEND_BITS)
-
 /* The states of a flow: the name for machines and the sentence for people. */
 #define FLOW_STATES(X)                                                                             \
 	X(FREE, "free", "no flow")                                                                 \
@@ -262,6 +249,33 @@ enum flow_state {
 #undef FLOW_STATE_ENUM
 		FLOW_STATE_COUNT
 };
+
+/*
+ * The flow table: buckets of one cache line. A slot is one word, so that it is read and written
+ * whole: fingerprint (28 bits) | backend (20) | state (3) | tick of last packet (13). flow_slot.h
+ * says what becomes of it.
+ */
+enum slot_layout {
+	FLOW_TICK_SHIFT = 32, /* a tick is 2^32 ns, 4.3 s: 13 bits of them are 9.8 hours */
+	FLOW_FINE_SHIFT = 26, /* of what may go soon 2^26 ns, 67 ms: 9.2 minutes */
+	FLOW_TICK_BITS = 13,
+	FLOW_STATE_BITS = 3,
+	FLOW_BACKEND_BITS = 20,
+	FLOW_STATE_SHIFT = FLOW_TICK_BITS,
+	FLOW_BACKEND_SHIFT = FLOW_STATE_SHIFT + FLOW_STATE_BITS,
+	FLOW_FINGERPRINT_SHIFT = FLOW_BACKEND_SHIFT + FLOW_BACKEND_BITS,
+	/* To be raised when otherwise the same slot would mean something else, or be elsewhere. */
+	FLOW_MEANING = 1, /* hash.h, flow.h, bucket.h */
+	METER_MEANING = 1, /* meter_slot.h */
+};
+
+#define BUCKET_SLOTS 8
+struct bucket {
+	__u64 slot[BUCKET_SLOTS];
+	/* No bytes, but in the type's description: a successor sees whether it understands the slots. */
+	enum slot_layout layout[0];
+	enum flow_state states[0];
+} __attribute__((aligned(64)));
 
 /*
  * The entries of `flow_losses`: flows that had to give way, by their state; in the place of
@@ -422,6 +436,7 @@ struct server_stats {
 	__s64 tokens; /* budget of this CPU, 2^16 = one report */
 	__u64 skips
 		[SKIP_COUNT]; /* response packets by whether they bore a report, and if not, why */
+	enum skip names[0]; /* no bytes: that a successor sees whether it has the same ones */
 };
 
 struct cpu_time {

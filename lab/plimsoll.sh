@@ -159,7 +159,8 @@ role() {
 	esac
 }
 
-# A session of its own: a Ctrl-C at the terminal is for the lab, which then ends the daemons itself.
+# launch MACHINE [OPTIONS...]: in a session of its own, because a Ctrl-C at the terminal is for the lab,
+# which then ends the daemons itself.
 launch() {
 	local machine=$1 directory=$STATE/$1 role
 
@@ -167,8 +168,9 @@ launch() {
 	[ -f "$directory/$role.yaml" ] || die "$machine has no $role.yaml yet; \`lab config\` writes it"
 	# Here, not by the shell in the background: what the last daemon said is not to be read again.
 	: >"$directory/plimsoll.log"
+	shift
 	setsid ip netns exec "$(namespace "$machine")" "$PLIMSOLL" "$role" \
-		--config "$directory/$role.yaml" --instance "$(namespace "$machine")" \
+		--config "$directory/$role.yaml" --instance "$(namespace "$machine")" "$@" \
 		</dev/null >"$directory/plimsoll.log" 2>&1 &
 	echo $! >"$directory/plimsoll.pid"
 }
@@ -184,6 +186,22 @@ await_ready() {
 
 ready_or_dead() {
 	grep -qsw ready "$STATE/$1/plimsoll.log" || [ -z "$(pid_of "$STATE/$1/plimsoll.pid")" ]
+}
+
+# lab_takeover MACHINES...: a second daemon beside the one that runs, which goes when it is ready.
+lab_takeover() {
+	local machine machines before
+
+	require_lab 'lab takeover'
+	machines=$(chosen_machines takeover "$@") || exit
+	for machine in $machines; do
+		before=$(pid_of "$STATE/$machine/plimsoll.pid") || die "Plimsoll does not run on $machine"
+		launch "$machine" --takeover
+		progress "waiting until $machine is taken over"
+		await_ready "$machine" || exit
+		wait_until 10 process_gone "$before" || die "the one before (process $before) does not end"
+	done
+	progress
 }
 
 # lab_stop balancer|server|all|MACHINES...: SIGTERM, and waits for the end.

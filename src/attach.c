@@ -2,9 +2,11 @@
 #include "attach.h"
 
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 /* Where our filters stand in tc's list: any number does, but it must always be the same. */
 #define TC_PRIORITY 94
 #define TC_HANDLE 1
+#define XDP_PIN "xdp-" /* and the interface */
 
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -37,40 +40,36 @@ void libbpf_quiet(void)
 	libbpf_set_print(print_debug);
 }
 
-int pin_maps(struct bpf_object *object, const struct runtime *runtime)
+void pin_path(const struct runtime *runtime, const char *name, char path[PATH_MAX])
 {
-	char path[PATH_MAX];
-	struct bpf_map *map;
-	int err;
-
-	bpf_object__for_each_map(map, object)
-	{
-		/* Constants are part of the program, not of its state. */
-		if (bpf_map__is_internal(map))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", runtime->pins, bpf_map__name(map));
-		err = bpf_map__set_pin_path(map, path);
-		if (err)
-			return err;
-	}
-	return 0;
+	snprintf(path, PATH_MAX, "%s/%s", runtime->pins, name);
 }
 
-void tell_load_failure(const struct runtime *runtime, int err)
+int pin_replace(const struct runtime *runtime, int object, const char *name)
+{
+	char path[PATH_MAX], beside[PATH_MAX + 1];
+
+	pin_path(runtime, name, path);
+	snprintf(beside, sizeof(beside), "%s+", path);
+	(void)unlink(beside);
+	if (!bpf_obj_pin(object, beside) && !rename(beside, path))
+		return 0;
+	log_error("%s: cannot be pinned: %s", path, strerror(errno));
+	return -errno;
+}
+
+void tell_load_failure(int err)
 {
 	char lack[256];
 
+	if (err == -EPROTO)
+		return;
 	if (err == -EPERM)
 		log_error(
 			"the kernel does not let us load BPF programs: run as root, or with CAP_BPF, "
 			"CAP_NET_ADMIN and CAP_PERFMON");
 	else if (this_kernel_lacks(lack, sizeof(lack)))
 		log_error("cannot load the BPF programs: %s", lack);
-	else if (err == -EINVAL)
-		log_error(
-			"cannot load the BPF programs: %s. If a predecessor with another layout left its "
-			"maps in %s, remove that directory (its flows are lost)",
-			strerror(-err), runtime->pins);
 	else
 		log_error("cannot load the BPF programs: %s; --verbose shows the verifier's words",
 			  strerror(-err));
@@ -84,9 +83,38 @@ void *map_view(const struct bpf_map *map, int protection)
 	return view == MAP_FAILED ? NULL : view;
 }
 
-static void pin_path(const struct runtime *runtime, const char *name, char path[PATH_MAX])
+static void program_pin(const struct bpf_program *program, char name[64])
 {
-	snprintf(path, PATH_MAX, "%s/%s", runtime->pins, name);
+	snprintf(name, 64, "program-%s", bpf_program__name(program));
+}
+
+struct program program_of(const struct runtime *runtime, const struct bpf_program *program)
+{
+	char path[PATH_MAX], name[64];
+
+	program_pin(program, name);
+	pin_path(runtime, name, path);
+	return (struct program){.now = bpf_program__fd(program), .before = bpf_obj_get(path)};
+}
+
+int program_keep(const struct runtime *runtime, const struct bpf_program *program)
+{
+	char name[64];
+
+	program_pin(program, name);
+	return pin_replace(runtime, bpf_program__fd(program), name);
+}
+
+void program_forget(struct program *program)
+{
+	if (program->before >= 0)
+		close(program->before);
+	program->before = -1;
+}
+
+struct program program_swapped(struct program program)
+{
+	return (struct program){.now = program.before, .before = program.now};
 }
 
 static int link_ifindex(struct bpf_link *link)
@@ -146,27 +174,44 @@ static bool xdp_is_native(int ifindex)
 	return bpf_xdp_query(ifindex, 0, &options) || options.attach_mode != XDP_ATTACHED_SKB;
 }
 
-int attach_xdp(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+static int link_replace(struct bpf_link *link, struct program program, const char *interface)
+{
+	LIBBPF_OPTS(bpf_link_update_opts, options);
+	int err;
+
+	if (program.before >= 0) {
+		options.flags = BPF_F_REPLACE;
+		options.old_prog_fd = (__u32)program.before;
+	}
+	err = bpf_link_update(bpf_link__fd(link), program.now, &options) ? -errno : 0;
+	if (err == -EPERM && options.flags)
+		log_error("%s: the program there is no longer the predecessor's: somebody else has "
+			  "replaced it meanwhile",
+			  interface);
+	else if (err)
+		log_error("%s: cannot replace the predecessor's program: %s", interface,
+			  strerror(-err));
+	return err;
+}
+
+int attach_xdp(const struct runtime *runtime, struct program program, const char *interface,
 	       int ifindex, bool *native)
 {
 	char path[PATH_MAX], name[64];
 	struct bpf_link *link;
 	int fd, err;
 
-	snprintf(name, sizeof(name), "xdp-%s", interface);
+	snprintf(name, sizeof(name), XDP_PIN "%s", interface);
 	pin_path(runtime, name, path);
 	link = link_reopen(path, ifindex);
 	if (link) {
-		err = bpf_link__update_program(link, program);
+		err = link_replace(link, program, interface);
 		bpf_link__destroy(link); /* it stays: it is pinned */
 		*native = xdp_is_native(ifindex);
-		if (err)
-			log_error("%s: cannot replace the predecessor's program: %s", interface,
-				  strerror(-err));
 		return err;
 	}
 
-	fd = xdp_link_create(bpf_program__fd(program), ifindex, native);
+	fd = xdp_link_create(program.now, ifindex, native);
 	if (fd == -EBUSY || fd == -EEXIST) {
 		tell_xdp_occupied(interface, ifindex);
 		return fd;
@@ -261,13 +306,13 @@ static int refuse_occupied(const struct runtime *runtime, const char *interface,
 	return -EBUSY;
 }
 
-int attach_tc(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+int attach_tc(const struct runtime *runtime, struct program program, const char *interface,
 	      int ifindex, enum bpf_tc_attach_point direction)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = TC_HANDLE, .priority = TC_PRIORITY,
-		    .prog_fd = bpf_program__fd(program), .flags = BPF_TC_F_REPLACE);
+		    .prog_fd = program.now, .flags = BPF_TC_F_REPLACE);
 	int err;
 
 	err = qdisc_create(runtime, interface, &hook);
@@ -317,6 +362,29 @@ void detach_tc(const struct runtime *runtime, const char *interface, int ifindex
 	bpf_tc_hook_destroy(&hook);
 	marker_path(runtime, interface, "clsact", path);
 	unlink(path);
+}
+
+void detach_others(const struct runtime *runtime,
+		   bool (*is_attached)(const char *interface, const void *context),
+		   const void *context)
+{
+	DIR *directory = opendir(runtime->pins);
+	struct dirent *entry;
+	char path[PATH_MAX];
+
+	while (directory && (entry = readdir(directory))) {
+		const char *interface = entry->d_name + strlen(XDP_PIN);
+
+		if (strncmp(entry->d_name, XDP_PIN, strlen(XDP_PIN)) != 0 ||
+		    is_attached(interface, context))
+			continue;
+		log_notice("%s: no longer configured, the program is taken off", interface);
+		pin_path(runtime, entry->d_name, path);
+		(void)unlink(path); /* the link goes with its pin */
+		detach_tc(runtime, interface, (int)if_nametoindex(interface));
+	}
+	if (directory)
+		closedir(directory);
 }
 
 int attach_tracing(const struct runtime *runtime, struct bpf_program *program, const char *name)

@@ -16,31 +16,54 @@
 /* libbpf's messages become debug messages of ours: what matters is told in our words. */
 void libbpf_quiet(void);
 
-/* Every map of the object is pinned under its name, or the one pinned there is used again. */
-int pin_maps(struct bpf_object *object, const struct runtime *runtime);
+/* Where an instance pins what has this name. */
+void pin_path(const struct runtime *runtime, const char *name, char path[PATH_MAX]);
 
-/* Says why a skeleton could not be loaded. */
-void tell_load_failure(const struct runtime *runtime, int err);
+/* Pins it there. Whoever opens the pin meanwhile finds what was there before, or this. */
+int pin_replace(const struct runtime *runtime, int object, const char *name);
+
+/* Says why a skeleton could not be loaded. -EPROTO has been told of by inherit_open(). */
+void tell_load_failure(int err);
 
 /* All of an array map (BPF_F_MMAPABLE) as memory; protection as for mmap(). NULL if it cannot. */
 void *map_view(const struct bpf_map *map, int protection);
 
+/* A program and the predecessor's, which it replaces; -1 where there is none. */
+struct program {
+	int now, before;
+};
+
+/* The program's pin tells a successor which it replaces. Fills in `before`; to be closed. */
+struct program program_of(const struct runtime *runtime, const struct bpf_program *program);
+int program_keep(const struct runtime *runtime, const struct bpf_program *program);
+
+void program_forget(struct program *program);
+
+/* To go back. */
+struct program program_swapped(struct program program);
+
 /*
- * Attaches, or replaces a predecessor's program atomically. Native mode if the driver has it,
- * otherwise generic, with a warning; *native tells. Says what went wrong; 0 or -errno.
+ * Attaches, or replaces a predecessor's program atomically: no packet passes without one. Native mode
+ * if the driver has it, otherwise generic, with a warning; *native tells. Says what went wrong; 0 or
+ * -errno.
  */
-int attach_xdp(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+int attach_xdp(const struct runtime *runtime, struct program program, const char *interface,
 	       int ifindex, bool *native);
 
 /* Takes it off again. */
 void detach_xdp(const struct runtime *runtime, const char *interface);
 
 /* Likewise for tc; direction is BPF_TC_INGRESS or BPF_TC_EGRESS. */
-int attach_tc(const struct runtime *runtime, struct bpf_program *program, const char *interface,
+int attach_tc(const struct runtime *runtime, struct program program, const char *interface,
 	      int ifindex, enum bpf_tc_attach_point direction);
 
 /* Takes our tc filters off, and the qdisc if it was us who put it there. */
 void detach_tc(const struct runtime *runtime, const char *interface, int ifindex);
+
+/* Takes our programs off the interfaces that are no longer configured: is_attached says of which not. */
+void detach_others(const struct runtime *runtime,
+		   bool (*is_attached)(const char *interface, const void *context),
+		   const void *context);
 
 /* Attaches a tracing program and pins its link in place of a predecessor's. */
 int attach_tracing(const struct runtime *runtime, struct bpf_program *program, const char *name);

@@ -16,14 +16,20 @@
 
 #define EXIT_USAGE 2
 #define NEIGHBOUR_REFRESH_MS 1000
+#define TAKEOVER_PATIENCE_SECONDS 10 /* as the texts have it */
 
-enum { CONFIG, INSTANCE, VERBOSE };
+enum { CONFIG, INSTANCE, TAKEOVER, VERBOSE };
 
 const struct option_row daemon_options[] = {
 	[CONFIG] = {"--config", "FILE", "the configuration file, as balancer.yaml or server.yaml",
 		    COMPLETE_FILE, true},
 	[INSTANCE] = {"--instance", "NAME", "where several run on one kernel: which one this is",
 		      COMPLETE_INSTANCE, false},
+	[TAKEOVER] =
+		{"--takeover", NULL,
+		 "beside the daemon that runs: get ready, take its place, and tell it to go; if "
+		 "not ready within 10 s, it stays",
+		 COMPLETE_NOTHING, false},
 	[VERBOSE] = {"--verbose", NULL, "log every step", COMPLETE_NOTHING, false},
 	{0},
 };
@@ -55,9 +61,34 @@ static void end(evutil_socket_t signal, short events, void *context)
 	struct daemon *daemon = context;
 
 	(void)events;
-	log_notice("%s: stopping", signal == SIGINT ? "interrupted" : "terminated");
-	sd_notify(0, "STOPPING=1");
+	daemon->leaves = signal == RUNTIME_RETIRE;
+	if (daemon->leaves) {
+		log_notice("told to go and leave the data path");
+	} else {
+		log_notice("%s: stopping", signal == SIGINT ? "interrupted" : "terminated");
+		sd_notify(0, "STOPPING=1");
+	}
 	event_base_loopbreak(daemon->base);
+}
+
+/* In a signal handler, because whatever keeps us from being ready may keep us from the loop, too. */
+static void give_up(int signal)
+{
+	static const char text[] =
+		"plimsoll: error: not ready within 10 s: nothing is taken over, the other daemon stays\n";
+
+	(void)signal;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(EXIT_FAILURE);
+}
+
+/* Until daemon_take_place() has happened, the predecessor's daemon runs beside us. */
+static void limit_patience(const struct daemon *daemon)
+{
+	if (!daemon_succeeds(daemon))
+		return;
+	signal(SIGALRM, give_up);
+	alarm(TAKEOVER_PATIENCE_SECONDS);
 }
 
 static int open_loop(struct daemon *daemon)
@@ -68,20 +99,22 @@ static int open_loop(struct daemon *daemon)
 		return -ENOMEM;
 	daemon->interrupt = evsignal_new(daemon->base, SIGINT, end, daemon);
 	daemon->terminate = evsignal_new(daemon->base, SIGTERM, end, daemon);
-	if (!daemon->interrupt || !daemon->terminate || event_add(daemon->interrupt, NULL) ||
-	    event_add(daemon->terminate, NULL))
+	daemon->retire = evsignal_new(daemon->base, RUNTIME_RETIRE, end, daemon);
+	if (!daemon->interrupt || !daemon->terminate || !daemon->retire ||
+	    event_add(daemon->interrupt, NULL) || event_add(daemon->terminate, NULL) ||
+	    event_add(daemon->retire, NULL))
 		return -ENOMEM;
 	return 0;
 }
 
 int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **argv)
 {
-	const char *values[OPTIONS_MAX];
+	const char *values[OPTIONS_MAX], *name;
 	int err;
 
 	memset(daemon, 0, sizeof(*daemon));
 	daemon->verb = argv[0];
-	daemon->runtime.lock = -1;
+	daemon->runtime.lock = daemon->runtime.holder = daemon->runtime.successor = -1;
 	if (options_parse(daemon_options, argc, argv, values))
 		return EXIT_USAGE;
 	if (values[VERBOSE])
@@ -89,16 +122,45 @@ int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **a
 	daemon->config_path = values[CONFIG];
 	if (config_load(values[CONFIG], role, &daemon->config, stderr))
 		return EXIT_FAILURE;
-	err = runtime_open(&daemon->runtime, values[INSTANCE] ? values[INSTANCE] : argv[0]);
+	name = values[INSTANCE] ? values[INSTANCE] : argv[0];
+	err = values[TAKEOVER] ? runtime_join(&daemon->runtime, name) :
+				 runtime_open(&daemon->runtime, name);
 	if (err) {
 		config_free(daemon->config);
 		return EXIT_FAILURE;
 	}
 	daemon->inherited = has_predecessor(&daemon->runtime);
-	if (!open_host(daemon) && !open_loop(daemon))
+	limit_patience(daemon);
+	/* The journal is the other daemon's as long as it runs. */
+	err = daemon_succeeds(daemon) ? 0 : open_host(daemon);
+	if (!err && !open_loop(daemon))
 		return 0;
 	daemon_close(daemon, !daemon->inherited);
 	return EXIT_FAILURE;
+}
+
+bool daemon_succeeds(const struct daemon *daemon)
+{
+	return daemon->runtime.holder >= 0;
+}
+
+void daemon_commit(struct daemon *daemon)
+{
+	if (daemon_succeeds(daemon))
+		alarm(0);
+}
+
+int daemon_take_place(struct daemon *daemon)
+{
+	int err;
+
+	if (!daemon_succeeds(daemon))
+		return 0;
+	sd_notifyf(0, "MAINPID=%d", getpid());
+	err = runtime_succeed(&daemon->runtime);
+	if (err)
+		log_error("the predecessor's lock cannot be had: %s", strerror(-err));
+	return err ? err : open_host(daemon);
 }
 
 static void receive_neighbours(evutil_socket_t fd, short events, void *context)
@@ -238,9 +300,24 @@ void daemon_answer_config(const struct daemon *daemon, struct http_request *requ
 	free(text);
 }
 
-void daemon_run(struct daemon *daemon)
+int daemon_run(struct daemon *daemon)
 {
-	event_base_dispatch(daemon->base);
+	if (!daemon->failure)
+		event_base_dispatch(daemon->base);
+	return daemon->failure;
+}
+
+void daemon_fail(struct daemon *daemon, int err)
+{
+	daemon->failure = err;
+	event_base_loopbreak(daemon->base);
+}
+
+bool daemon_takes_back(const struct daemon *daemon, int err)
+{
+	if (daemon_succeeds(daemon) || daemon->leaves)
+		return false;
+	return err ? !daemon->inherited : true;
 }
 
 static void free_event(struct event *event)
@@ -251,6 +328,8 @@ static void free_event(struct event *event)
 
 void daemon_close(struct daemon *daemon, bool take_back)
 {
+	bool succeeds = daemon_succeeds(daemon);
+
 	http_close(daemon->http);
 	free_event(daemon->neighbour_readable);
 	free_event(daemon->neighbour_timer);
@@ -258,6 +337,7 @@ void daemon_close(struct daemon *daemon, bool take_back)
 		neighbours_close(daemon->neighbours);
 	free_event(daemon->interrupt);
 	free_event(daemon->terminate);
+	free_event(daemon->retire);
 	free_event(daemon->hang_up);
 	if (daemon->base)
 		event_base_free(daemon->base);
@@ -269,6 +349,6 @@ void daemon_close(struct daemon *daemon, bool take_back)
 	runtime_close(&daemon->runtime);
 	config_free(daemon->config);
 	if (!take_back)
-		log_notice("the data path of instance \"%s\" goes on without a daemon",
-			   daemon->runtime.name);
+		log_notice("the data path of instance \"%s\" goes on%s", daemon->runtime.name,
+			   succeeds || daemon->leaves ? "" : " without a daemon");
 }

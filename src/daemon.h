@@ -25,7 +25,7 @@ struct daemon {
 	bool inherited; /* a predecessor's data path is in place */
 	struct host *host;
 	struct event_base *base;
-	struct event *interrupt, *terminate, *hang_up;
+	struct event *interrupt, *terminate, *retire, *hang_up;
 	const char *config_path;
 	void (*reload)(void *context);
 	void *reload_context;
@@ -33,6 +33,8 @@ struct daemon {
 	struct event *neighbour_readable, *neighbour_timer;
 	struct http *http;
 	bool ready;
+	bool leaves; /* told to go without taking anything back */
+	int failure; /* that has ended the loop */
 };
 
 /*
@@ -65,8 +67,24 @@ void daemon_reloaded(const struct daemon *daemon);
 /* The configuration in force as a file that says the same: {"role", "file", "config"}. */
 void daemon_answer_config(const struct daemon *daemon, struct http_request *request);
 
-/* Until a signal ends it. */
-void daemon_run(struct daemon *daemon);
+/*
+ * Whether another daemon of this instance runs beside us, to be succeeded. Until daemon_take_place()
+ * nothing may be done that it would notice; failing or hanging, we leave it to it.
+ */
+bool daemon_succeeds(const struct daemon *daemon);
+
+/* All is ready, and from here on there is no way back: the programs are replaced next. */
+void daemon_commit(struct daemon *daemon);
+
+/* The programs are in place: the other daemon goes. From here on the host is ours. 0 or -errno. */
+int daemon_take_place(struct daemon *daemon);
+
+/* Until a signal or daemon_fail() ends it. 0, or what failed. */
+int daemon_run(struct daemon *daemon);
+void daemon_fail(struct daemon *daemon, int err);
+
+/* Whether what is in the kernel and on the host goes with us; err is how it has come to the end. */
+bool daemon_takes_back(const struct daemon *daemon, int err);
 
 /*
  * Closes everything. take_back: undo what was done to the host and remove the instance's pins and

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Two locks: NAME/lock is held as long as the instance runs, .lock ("the door") only while somebody
+ * Three locks: NAME/lock is held as long as the instance runs, NAME/successor by who wants to have
+ * that next, .lock ("the door") only while somebody
  * makes or removes directories and mounts, so that nobody enters what another is about to remove.
  */
 #include "runtime.h"
@@ -11,18 +12,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ROOT "/run/plimsoll"
 #define DOOR ROOT "/.lock"
 #define BPFFS ROOT "/bpf"
 #define DEFAULT_NAME "balancer"
+#define RETIRE_STEPS 600 /* of 5 ms, that a predecessor has to go */
 
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define NAME_CHARACTERS LETTERS "0123456789-_."
@@ -147,8 +154,75 @@ static void lock_tell_holder(const struct runtime *runtime)
 		  runtime->name, *holder ? " as process " : "", holder);
 }
 
+static void close_one(int *file)
+{
+	if (*file >= 0)
+		close(*file);
+	*file = -1;
+}
+
+static int lock_sign(const struct runtime *runtime)
+{
+	return ftruncate(runtime->lock, 0) || dprintf(runtime->lock, "%d\n", getpid()) < 0 ?
+		       -errno :
+		       0;
+}
+
+/* Who listens on the instance's socket: by its number here, which in its own house may be another. */
+static pid_t listener_of(const struct runtime *runtime)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct ucred peer = {0};
+	socklen_t length = sizeof(peer);
+
+	runtime_path(runtime->name, "api.sock", address.sun_path, sizeof(address.sun_path));
+	if (fd < 0)
+		return 0;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+		peer.pid = 0;
+	close(fd);
+	return peer.pid;
+}
+
+/* Only one at a time may want to take over. */
+static int successor_lock(struct runtime *runtime)
+{
+	char path[PATH_MAX];
+
+	runtime_path(runtime->name, "successor", path, sizeof(path));
+	runtime->successor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (runtime->successor >= 0 && !flock(runtime->successor, LOCK_EX | LOCK_NB))
+		return 0;
+	if (runtime->successor >= 0 && errno == EWOULDBLOCK) {
+		log_error("instance \"%s\" is being taken over by another daemon already",
+			  runtime->name);
+		return -EBUSY;
+	}
+	log_error("cannot lock %s: %s", path, strerror(errno));
+	return -errno;
+}
+
+static int holder_find(struct runtime *runtime)
+{
+	pid_t process = listener_of(runtime);
+	int rc = successor_lock(runtime);
+
+	if (rc)
+		return rc;
+	runtime->holder = process > 0 ? pidfd_open(process, 0) : -1;
+	if (runtime->holder >= 0)
+		return 0;
+	log_error(
+		"instance \"%s\" runs, but nobody listens on its socket: it cannot be told to go, "
+		"so it is not taken over",
+		runtime->name);
+	return -EBUSY;
+}
+
 /* Takes the instance's lock, and writes into it who has it. */
-static int lock_take(struct runtime *runtime)
+static int lock_take(struct runtime *runtime, bool join)
 {
 	char path[PATH_MAX];
 	int rc;
@@ -160,14 +234,16 @@ static int lock_take(struct runtime *runtime)
 	runtime->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (runtime->lock < 0 || flock(runtime->lock, LOCK_EX | LOCK_NB))
 		rc = -errno;
+	if (rc == -EWOULDBLOCK && join)
+		return holder_find(runtime);
 	if (rc == -EWOULDBLOCK) {
 		lock_tell_holder(runtime);
 		return -EBUSY;
 	}
-	if (rc || ftruncate(runtime->lock, 0) || dprintf(runtime->lock, "%d\n", getpid()) < 0) {
-		rc = rc ?: -errno;
+	if (!rc)
+		rc = lock_sign(runtime);
+	if (rc)
 		log_error("cannot lock %s: %s", path, strerror(-rc));
-	}
 	return rc;
 }
 
@@ -197,13 +273,13 @@ static void abandon(struct runtime *runtime)
 	bpffs_unmount(runtime->keeper, BPFFS);
 }
 
-int runtime_open(struct runtime *runtime, const char *name)
+static int open_instance(struct runtime *runtime, const char *name, bool join)
 {
 	int door;
 	int rc;
 
 	memset(runtime, 0, sizeof(*runtime));
-	runtime->lock = -1;
+	runtime->lock = runtime->holder = runtime->successor = -1;
 	runtime->keeper = BPFFS_KEEPER_SELF;
 	rc = name_check(name);
 	if (rc)
@@ -214,14 +290,14 @@ int runtime_open(struct runtime *runtime, const char *name)
 	door = door_enter();
 	if (door < 0)
 		return door;
-	rc = lock_take(runtime);
+	rc = lock_take(runtime, join);
 	if (rc)
 		goto out;
 	runtime->keeper = bpffs_keeper();
 	rc = bpffs_mount(runtime->keeper, BPFFS);
 	if (!rc)
 		rc = make_directory(runtime->pins, 0700);
-	if (rc)
+	if (rc && runtime->holder < 0)
 		abandon(runtime);
 out:
 	if (rc)
@@ -230,13 +306,54 @@ out:
 	return rc;
 }
 
+int runtime_open(struct runtime *runtime, const char *name)
+{
+	return open_instance(runtime, name, false);
+}
+
+int runtime_join(struct runtime *runtime, const char *name)
+{
+	return open_instance(runtime, name, true);
+}
+
+static bool lock_comes(const struct runtime *runtime)
+{
+	const struct timespec step = {.tv_nsec = 5000000};
+
+	for (int i = 0; i < RETIRE_STEPS; i++) {
+		if (!flock(runtime->lock, LOCK_EX | LOCK_NB))
+			return true;
+		nanosleep(&step, NULL);
+	}
+	return false;
+}
+
+int runtime_succeed(struct runtime *runtime)
+{
+	int rc;
+
+	if (runtime->holder < 0)
+		return 0;
+	(void)pidfd_send_signal(runtime->holder, RUNTIME_RETIRE, NULL, 0);
+	if (!lock_comes(runtime)) {
+		log_warning("the predecessor does not go; it is killed, which harms nothing");
+		(void)pidfd_send_signal(runtime->holder, SIGKILL, NULL, 0);
+		if (!lock_comes(runtime))
+			return -EBUSY;
+	}
+	rc = lock_sign(runtime);
+	close_one(&runtime->holder);
+	close_one(&runtime->successor);
+	return rc;
+}
+
 void runtime_close(struct runtime *runtime)
 {
-	if (runtime->lock >= 0)
-		close(runtime->lock);
+	close_one(&runtime->lock);
+	close_one(&runtime->holder);
+	close_one(&runtime->successor);
 	if (runtime->keeper >= 0)
 		close(runtime->keeper);
-	runtime->lock = -1;
 	runtime->keeper = BPFFS_KEEPER_SELF;
 }
 
@@ -244,7 +361,7 @@ void runtime_remove(struct runtime *runtime)
 {
 	int door;
 
-	if (runtime->lock < 0)
+	if (runtime->lock < 0 || runtime->holder >= 0)
 		return;
 	door = door_enter();
 	remove_tree(runtime->pins);

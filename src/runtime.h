@@ -17,6 +17,8 @@ struct runtime {
 	char directory[PATH_MAX / 4]; /* /run/plimsoll/NAME */
 	char pins[PATH_MAX / 4]; /* a directory in the bpffs */
 	int lock;
+	int holder; /* who has the lock until we succeed him, as a pidfd; -1: we have it */
+	int successor; /* while we do not: the lock of those who wait */
 	int keeper; /* the mount namespace that keeps the bpffs; -1 if it is our own */
 };
 
@@ -26,6 +28,20 @@ struct runtime {
  * than letters, digits, '-', '_' and '.', or beginning with '.', or a reserved one; or another -errno.
  */
 int runtime_open(struct runtime *runtime, const char *name);
+
+/*
+ * The same beside a daemon that runs, to take over from it: nothing that it has is touched. Where
+ * none runs it is runtime_open(). -EBUSY also if somebody else is about to take over.
+ */
+int runtime_join(struct runtime *runtime, const char *name);
+
+/*
+ * Tells the one who runs to go and leave everything, and takes the lock; whoever does not go is
+ * killed. The signal ends those who do not know it, which comes to the same. Nothing to do where the
+ * lock is ours.
+ */
+#define RUNTIME_RETIRE SIGUSR2
+int runtime_succeed(struct runtime *runtime);
 
 /* Leaves everything in place, for a successor. */
 void runtime_close(struct runtime *runtime);

@@ -38,25 +38,6 @@ static size_t count_backends(const struct balancer *balancer, size_t *resolved)
 	return count;
 }
 
-static void tell_ready(struct balancer *balancer)
-{
-	const struct dataplane *dataplane = &balancer->dataplane;
-	const struct attached_interface *first = &dataplane->interfaces[0];
-	size_t resolved, count = count_backends(balancer, &resolved);
-
-	if (balancer->daemon.ready)
-		return;
-	rebuild_now(balancer->rebuild);
-	events_add(balancer->sources.events, EVENT_START, NULL, NULL,
-		   "version " PLIMSOLL_VERSION " has started, %zu of %zu backends reachable",
-		   resolved, count);
-	daemon_ready(
-		&balancer->daemon, "%zu service%s, %zu of %zu backends reachable, %s XDP on %s%s",
-		dataplane->config->service_count, dataplane->config->service_count == 1 ? "" : "s",
-		resolved, count, first->native ? "native" : "generic", first->name,
-		dataplane->interface_count > 1 ? " and others" : "");
-}
-
 static void tell_interfaces(struct balancer *balancer)
 {
 	const struct dataplane *dataplane = &balancer->dataplane;
@@ -65,6 +46,63 @@ static void tell_interfaces(struct balancer *balancer)
 		events_add(balancer->sources.events, EVENT_XDP_MODE, NULL, NULL, "%s XDP on %s",
 			   dataplane->interfaces[i].native ? "native" : "generic",
 			   dataplane->interfaces[i].name);
+}
+
+static void hang_up(void *context)
+{
+	balancer_reload(context, NULL);
+}
+
+/* From here on it is our programs that packets meet. A predecessor's are replaced when all is ready. */
+static int take_place(struct balancer *balancer)
+{
+	struct daemon *daemon = &balancer->daemon;
+	bool succeeds = daemon_succeeds(daemon);
+	int err;
+
+	/* What of the host is still the other daemon's comes last. */
+	err = succeeds ? 0 : daemon_serve(daemon, balancer_routes, &balancer->sources);
+	daemon_commit(daemon);
+	if (!err)
+		err = dataplane_attach(&balancer->dataplane);
+	if (!err)
+		err = daemon_take_place(daemon);
+	if (!err && succeeds)
+		err = balancer_prepare_host(balancer, balancer->daemon.config, NULL);
+	if (!err && succeeds)
+		err = daemon_serve(daemon, balancer_routes, &balancer->sources);
+	if (err)
+		return err;
+	balancer->in_place = true;
+	tell_interfaces(balancer);
+	err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
+	status_polls(balancer->sources.status, balancer->poller);
+	return err ? err : daemon_on_reload(daemon, hang_up, balancer);
+}
+
+static void tell_ready(struct balancer *balancer)
+{
+	const struct dataplane *dataplane = &balancer->dataplane;
+	const struct attached_interface *first = &dataplane->interfaces[0];
+	size_t resolved, count = count_backends(balancer, &resolved);
+	int err;
+
+	if (balancer->daemon.ready)
+		return;
+	rebuild_now(balancer->rebuild);
+	err = balancer->in_place ? 0 : take_place(balancer);
+	if (err) {
+		daemon_fail(&balancer->daemon, err);
+		return;
+	}
+	events_add(balancer->sources.events, EVENT_START, NULL, NULL,
+		   "version " PLIMSOLL_VERSION " has started, %zu of %zu backends reachable",
+		   resolved, count);
+	daemon_ready(
+		&balancer->daemon, "%zu service%s, %zu of %zu backends reachable, %s XDP on %s%s",
+		dataplane->config->service_count, dataplane->config->service_count == 1 ? "" : "s",
+		resolved, count, first->native ? "native" : "generic", first->name,
+		dataplane->interface_count > 1 ? " and others" : "");
 }
 
 static const struct member *find_member(const struct balanced_service *service,
@@ -139,18 +177,23 @@ struct rebuild *balancer_rebuild(struct balancer *balancer, size_t services)
 	return rebuild_open(balancer->daemon.base, services, build_ring, balancer);
 }
 
-/* With all who have answered by now. Without any, a predecessor's ring serves better than none. */
+/* Without any who has answered, a predecessor's ring serves better than none. */
+static void mark_ring(struct balancer *balancer, size_t service)
+{
+	if (!balancer->daemon.inherited || count_resolved(&balancer->dataplane.services[service]))
+		rebuild_mark(balancer->rebuild, service);
+}
+
+/* With all who have answered by now. */
 static int build_first_rings(struct balancer *balancer)
 {
-	const struct dataplane *dataplane = &balancer->dataplane;
-	size_t count = dataplane->config->service_count;
+	size_t count = balancer->dataplane.config->service_count;
 
 	balancer->rebuild = balancer_rebuild(balancer, count);
 	if (!balancer->rebuild)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
-		if (!balancer->daemon.inherited || count_resolved(&dataplane->services[i]))
-			rebuild_mark(balancer->rebuild, i);
+		mark_ring(balancer, i);
 	rebuild_now(balancer->rebuild);
 	return 0;
 }
@@ -198,11 +241,6 @@ static void sample(evutil_socket_t fd, short events, void *context)
 	leave_look(balancer);
 }
 
-static void hang_up(void *context)
-{
-	balancer_reload(context, NULL);
-}
-
 static void weigh(evutil_socket_t fd, short events, void *context)
 {
 	(void)fd;
@@ -222,7 +260,7 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 	if (balancer->daemon.ready)
 		return;
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
-		rebuild_mark(balancer->rebuild, i);
+		mark_ring(balancer, i);
 		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
 			const struct member *member = &dataplane->services[i].members[j];
 
@@ -264,8 +302,8 @@ static int start(struct balancer *balancer)
 			     &daemon->runtime);
 	if (!err)
 		err = sources_open(sources, daemon->base, &balancer->dataplane);
-	if (!err)
-		err = balancer_prepare_host(balancer, daemon->config, NULL);
+	if (!err && !daemon_succeeds(daemon))
+		err = balancer_prepare_host(balancer, balancer->daemon.config, NULL);
 	if (!err)
 		err = watch_backends(balancer);
 	if (err)
@@ -275,16 +313,8 @@ static int start(struct balancer *balancer)
 	sources->balancer = balancer;
 	if (!balancer->weights)
 		return -ENOMEM;
-	err = daemon_serve(daemon, balancer_routes, &balancer->sources);
-	if (!err)
-		err = dataplane_attach(&balancer->dataplane);
-	if (!err)
-		tell_interfaces(balancer);
-	if (!err)
-		err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
-	status_polls(sources->status, balancer->poller);
-	if (!err)
-		err = daemon_on_reload(daemon, hang_up, balancer);
+	if (!daemon->inherited)
+		err = take_place(balancer);
 	if (!err)
 		err = start_timers(balancer);
 	return err;
@@ -293,7 +323,7 @@ static int start(struct balancer *balancer)
 int balancer_command(int argc, char **argv)
 {
 	struct balancer balancer = {0};
-	bool take_back = true;
+	bool take_back;
 	int err;
 
 	log_name(argv[0]);
@@ -302,9 +332,8 @@ int balancer_command(int argc, char **argv)
 		return err;
 	err = start(&balancer);
 	if (!err)
-		daemon_run(&balancer.daemon);
-	else
-		take_back = !balancer.daemon.inherited;
+		err = daemon_run(&balancer.daemon);
+	take_back = daemon_takes_back(&balancer.daemon, err);
 
 	if (balancer.sampling)
 		event_free(balancer.sampling);

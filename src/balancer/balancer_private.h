@@ -22,6 +22,7 @@ struct balancer {
 	struct weights *weights;
 	struct rebuild *rebuild; /* of rings; none before all backends are watched */
 	struct event *sampling, *weighting, *patience;
+	bool in_place; /* it is our programs that packets meet */
 };
 
 /* How rings are built for so many services. NULL for want of memory. */

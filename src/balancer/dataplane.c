@@ -116,6 +116,17 @@ int dataplane_write_settings(struct dataplane *dataplane)
 	return bpf_map_update_elem(map, &zero, &settings, BPF_ANY) ? -errno : 0;
 }
 
+/* What is configured is written anew, but flows know backends, services and servers by number. */
+static const struct inherit_rule inherited[] = {
+	{.map = "settings", .how = INHERIT_COPY, .needs = {"hash_seed"}},
+	{.map = "services", .how = INHERIT_COPY, .needs = {"id"}},
+	{.map = "servers", .how = INHERIT_COPY, .needs = {"index"}},
+	{.map = "backends", .how = INHERIT_COPY, .needs = {"service", "server", "address"}},
+	{.map = "rings", .how = INHERIT_COPY},
+	{.map = "flows", .how = INHERIT_SAME},
+	{0},
+};
+
 static int load_programs(struct dataplane *dataplane)
 {
 	uint32_t buckets = flow_bucket_count(dataplane->config);
@@ -129,11 +140,14 @@ static int load_programs(struct dataplane *dataplane)
 	dataplane->bpf = bpf;
 	err = bpf_map__set_max_entries(bpf->maps.flows, buckets);
 	if (!err)
-		err = pin_maps(bpf->obj, dataplane->runtime);
+		err = inherit_open(&dataplane->inheritance, bpf->obj, dataplane->runtime,
+				   inherited);
 	if (!err)
 		err = balancer_bpf__load(bpf);
+	if (!err)
+		err = inherit_copy(&dataplane->inheritance);
 	if (err) {
-		tell_load_failure(dataplane->runtime, err);
+		tell_load_failure(err);
 		return err;
 	}
 	dataplane->flow_buckets = buckets;
@@ -160,30 +174,122 @@ int dataplane_load(struct dataplane *dataplane, struct config *config, const str
 	return err ? err : tables_fill(dataplane);
 }
 
-static int attach(struct dataplane *dataplane, struct attached_interface *interface)
+/* The program runs, on a packet of nobody's. */
+static int try_program(int program)
 {
-	struct balancer_bpf *bpf = dataplane->bpf;
+	unsigned char frame[64] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+	int err = bpf_prog_test_run_opts(program, &run);
+
+	if (!err && run.retval != XDP_PASS)
+		err = -EIO;
+	if (err)
+		log_error("the new program does not do what it should: %s", strerror(-err));
+	return err;
+}
+
+/* What a successor finds. */
+static int keep(struct dataplane *dataplane)
+{
+	int err = inherit_keep(&dataplane->inheritance);
+
+	if (!err)
+		err = program_keep(dataplane->runtime, dataplane->bpf->progs.balancer);
+	if (!err)
+		err = program_keep(dataplane->runtime, dataplane->bpf->progs.resolve);
+	return err;
+}
+
+struct programs {
+	struct program balancer, resolve;
+};
+
+static int attach(struct dataplane *dataplane, const struct programs *programs,
+		  struct attached_interface *interface)
+{
 	int err;
 
 	/* First what XDP leaves work to. */
-	err = attach_tc(dataplane->runtime, bpf->progs.resolve, interface->name, interface->ifindex,
+	err = attach_tc(dataplane->runtime, programs->resolve, interface->name, interface->ifindex,
 			BPF_TC_INGRESS);
 	return err ? err :
-		     attach_xdp(dataplane->runtime, bpf->progs.balancer, interface->name,
+		     attach_xdp(dataplane->runtime, programs->balancer, interface->name,
 				interface->ifindex, &interface->native);
+}
+
+/* The predecessor's programs are put back on so many interfaces. */
+static void go_back(struct dataplane *dataplane, const struct programs *programs, size_t count)
+{
+	struct programs back = {
+		.balancer = program_swapped(programs->balancer),
+		.resolve = program_swapped(programs->resolve),
+	};
+
+	if (back.balancer.now < 0 || back.resolve.now < 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		(void)attach(dataplane, &back, &dataplane->interfaces[i]);
+}
+
+static bool is_attached(const char *name, const void *context)
+{
+	const struct dataplane *dataplane = context;
+
+	for (size_t i = 0; i < dataplane->interface_count; i++)
+		if (!strcmp(dataplane->interfaces[i].name, name))
+			return true;
+	return false;
+}
+
+/* In the place of the predecessor's, on all interfaces or on none. */
+static int replace(struct dataplane *dataplane, const struct programs *programs)
+{
+	size_t done = 0;
+	int err = 0;
+
+	while (!err && done < dataplane->interface_count) {
+		err = attach(dataplane, programs, &dataplane->interfaces[done]);
+		done += !err;
+	}
+	if (err) {
+		go_back(dataplane, programs, done);
+		return err;
+	}
+	err = keep(dataplane);
+	if (!err)
+		detach_others(dataplane->runtime, is_attached, dataplane);
+	return err;
 }
 
 int dataplane_attach(struct dataplane *dataplane)
 {
-	int err = 0;
+	const struct runtime *runtime = dataplane->runtime;
+	struct balancer_bpf *bpf = dataplane->bpf;
+	struct programs programs = {
+		.balancer = program_of(runtime, bpf->progs.balancer),
+		.resolve = program_of(runtime, bpf->progs.resolve),
+	};
+	int err = try_program(programs.balancer.now);
 
-	for (size_t i = 0; !err && i < dataplane->interface_count; i++)
-		err = attach(dataplane, &dataplane->interfaces[i]);
+	if (!err && dataplane->inheritance.found) {
+		err = replace(dataplane, &programs);
+	} else if (!err) {
+		err = keep(dataplane);
+		for (size_t i = 0; !err && i < dataplane->interface_count; i++)
+			err = attach(dataplane, &programs, &dataplane->interfaces[i]);
+	}
+	program_forget(&programs.balancer);
+	program_forget(&programs.resolve);
 	return err;
 }
 
 int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *config)
 {
+	const struct programs programs = {
+		.balancer = {bpf_program__fd(dataplane->bpf->progs.balancer), -1},
+		.resolve = {bpf_program__fd(dataplane->bpf->progs.resolve), -1},
+	};
 	size_t first = dataplane->interface_count;
 	int err = 0;
 
@@ -193,7 +299,7 @@ int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *c
 	if (!err && dataplane->interface_count > first)
 		err = dataplane_write_settings(dataplane);
 	for (size_t i = first; !err && i < dataplane->interface_count; i++)
-		err = attach(dataplane, &dataplane->interfaces[i]);
+		err = attach(dataplane, &programs, &dataplane->interfaces[i]);
 	return err;
 }
 
@@ -228,6 +334,7 @@ void dataplane_close(struct dataplane *dataplane)
 {
 	if (dataplane->config)
 		services_free(dataplane->services, dataplane->config->service_count);
+	inherit_close(&dataplane->inheritance);
 	if (dataplane->flows)
 		munmap(dataplane->flows, dataplane->flow_buckets * sizeof(struct bucket));
 	if (dataplane->loads)

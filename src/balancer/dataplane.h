@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "inherit.h"
 #include "neighbour.h"
 #include "runtime.h"
 
@@ -47,6 +48,7 @@ struct dataplane {
 	const struct config *file; /* as the file had it when it was last read */
 	const struct runtime *runtime;
 	struct balancer_bpf *bpf;
+	struct inheritance inheritance;
 	struct attached_interface interfaces[INTERFACES_MAX];
 	size_t interface_count;
 	struct balanced_service *services; /* config->service_count of them */
@@ -65,7 +67,10 @@ struct dataplane {
 int dataplane_load(struct dataplane *dataplane, struct config *config, const struct config *file,
 		   const struct runtime *runtime);
 
-/* Attaches the programs to the interfaces of the configuration. */
+/*
+ * Attaches the programs to the interfaces of the configuration, in the place of a predecessor's:
+ * on all of them, or on none. From here on a successor finds this dataplane.
+ */
 int dataplane_attach(struct dataplane *dataplane);
 
 /* Those of the configuration that are not there yet; takes none back. Says what went wrong; 0 or -errno. */

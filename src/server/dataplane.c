@@ -127,7 +127,6 @@ static int write_settings(struct server_dataplane *dataplane)
 		.min_interval_ns = config->report.min_interval_ns,
 		.max_interval_ns = config->report.max_interval_ns,
 		.balancer_silence_ns = BALANCER_SILENCE_NS,
-		.restarted_until_ns = now_ns() + RESTARTED_NS,
 		.max_share = (uint32_t)(config->report.max_share * (1 << 16)),
 		.meter_buckets = bucket_count(config),
 		.peer_count = (uint32_t)config->balancer_count,
@@ -234,6 +233,17 @@ static int view_maps(struct server_dataplane *dataplane)
 			  dataplane->metrics);
 }
 
+/* Requests in flight are counted in the metrics and remembered in the meter: both or neither. */
+static const struct inherit_rule inherited[] = {
+	{.map = "settings", .how = INHERIT_NOTHING},
+	{.map = "services", .how = INHERIT_NOTHING},
+	{.map = "peers", .how = INHERIT_COPY},
+	{.map = "meter", .how = INHERIT_TOGETHER},
+	{.map = "metrics", .how = INHERIT_TOGETHER},
+	{.map = "server_stats", .how = INHERIT_TOGETHER},
+	{0},
+};
+
 static int load_programs(struct server_dataplane *dataplane)
 {
 	struct server_bpf *bpf;
@@ -246,11 +256,14 @@ static int load_programs(struct server_dataplane *dataplane)
 	dataplane->bpf = bpf;
 	err = bpf_map__set_max_entries(bpf->maps.meter, bucket_count(dataplane->config));
 	if (!err)
-		err = pin_maps(bpf->obj, dataplane->runtime);
+		err = inherit_open(&dataplane->inheritance, bpf->obj, dataplane->runtime,
+				   inherited);
 	if (!err)
 		err = server_bpf__load(bpf);
+	if (!err)
+		err = inherit_copy(&dataplane->inheritance);
 	if (err) {
-		tell_load_failure(dataplane->runtime, err);
+		tell_load_failure(err);
 		return err;
 	}
 	return view_maps(dataplane);
@@ -290,21 +303,52 @@ static int attach_tracers(const struct server_dataplane *dataplane)
 	return err;
 }
 
+static int keep(struct server_dataplane *dataplane)
+{
+	int err = inherit_keep(&dataplane->inheritance);
+
+	if (!err)
+		err = program_keep(dataplane->runtime, dataplane->bpf->progs.server_egress);
+	if (!err)
+		err = program_keep(dataplane->runtime, dataplane->bpf->progs.server_ingress);
+	return err;
+}
+
+/* Egress first: an answer to what was not metered is nothing, a request never answered is. */
+static int attach_both(struct server_dataplane *dataplane)
+{
+	const struct runtime *runtime = dataplane->runtime;
+	const char *interface = dataplane->config->interfaces[0];
+	struct program egress = program_of(runtime, dataplane->bpf->progs.server_egress);
+	struct program ingress = program_of(runtime, dataplane->bpf->progs.server_ingress);
+	int err = attach_tc(runtime, egress, interface, dataplane->ifindex, BPF_TC_EGRESS);
+
+	if (!err) {
+		err = attach_tc(runtime, ingress, interface, dataplane->ifindex, BPF_TC_INGRESS);
+		if (err && egress.before >= 0)
+			attach_tc(runtime, program_swapped(egress), interface, dataplane->ifindex,
+				  BPF_TC_EGRESS);
+	}
+	program_forget(&egress);
+	program_forget(&ingress);
+	return err;
+}
+
 int server_dataplane_attach(struct server_dataplane *dataplane)
 {
-	const char *interface = dataplane->config->interfaces[0];
-	struct server_bpf *bpf = dataplane->bpf;
-	int err = 0;
+	bool found = dataplane->inheritance.found;
+	int err;
 
-	if (!dataplane->settings.idle_distance)
+	dataplane->settings.restarted_until_ns = now_ns() + RESTARTED_NS;
+	err = put_settings(dataplane);
+	if (!err && !found)
+		err = keep(dataplane);
+	if (!err && !dataplane->settings.idle_distance)
 		err = attach_tracers(dataplane);
-	/* Egress first: an answer to what was not metered is nothing, a request never answered is. */
 	if (!err)
-		err = attach_tc(dataplane->runtime, bpf->progs.server_egress, interface,
-				dataplane->ifindex, BPF_TC_EGRESS);
-	if (!err)
-		err = attach_tc(dataplane->runtime, bpf->progs.server_ingress, interface,
-				dataplane->ifindex, BPF_TC_INGRESS);
+		err = attach_both(dataplane);
+	if (!err && found)
+		err = keep(dataplane);
 	return err;
 }
 
@@ -360,6 +404,7 @@ void server_dataplane_close(struct server_dataplane *dataplane)
 	if (dataplane->meter)
 		munmap(dataplane->meter, bucket_count(dataplane->config) * sizeof(struct bucket));
 	sweep_close(&dataplane->sweep);
+	inherit_close(&dataplane->inheritance);
 	server_bpf__destroy(dataplane->bpf);
 	memset(dataplane, 0, sizeof(*dataplane));
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "inherit.h"
 #include "neighbour.h"
 #include "runtime.h"
 #include "server/sweep.h"
@@ -19,6 +20,7 @@ struct server_dataplane {
 	const struct config *config;
 	const struct runtime *runtime;
 	struct server_bpf *bpf;
+	struct inheritance inheritance;
 	int ifindex;
 	struct server_settings settings; /* as the kernel has them */
 	struct measured_services measured;

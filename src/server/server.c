@@ -27,53 +27,17 @@ struct server_daemon {
 	struct event *patience;
 	struct event *sweeper;
 	size_t resolved;
+	bool in_place;
 };
 
 /* How long an answer to ARP is waited for before balancers are served without. */
 #define READY_PATIENCE_MS 3000
-
-static void tell_ready(struct server_daemon *server)
-{
-	const struct config *config = server->daemon.config;
-
-	if (!config->report.in_band)
-		daemon_ready(&server->daemon,
-			     "%zu service%s metered on %s, reports to those who ask",
-			     config->service_count, config->service_count == 1 ? "" : "s",
-			     config->interfaces[0]);
-	else if (!config->balancer_count)
-		daemon_ready(&server->daemon,
-			     "%zu service%s metered on %s, no balancer to report to",
-			     config->service_count, config->service_count == 1 ? "" : "s",
-			     config->interfaces[0]);
-	else
-		daemon_ready(&server->daemon,
-			     "%zu service%s on %s, reports to %zu of %zu balancers",
-			     config->service_count, config->service_count == 1 ? "" : "s",
-			     config->interfaces[0], server->resolved, config->balancer_count);
-}
 
 static void count_resolved(struct server_daemon *server)
 {
 	server->resolved = 0;
 	for (size_t i = 0; i < server->daemon.config->balancer_count; i++)
 		server->resolved += server->dataplane.peers[i].mac_known;
-}
-
-static void balancer_moved(const struct neighbour *neighbour, void *context)
-{
-	struct server_daemon *server = context;
-	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX];
-
-	server_dataplane_set_neighbour(&server->dataplane, neighbour);
-	address_format(neighbour->address, address);
-	if (neighbour->resolved)
-		log_notice("balancer %s is at %s", address, mac_format(neighbour->mac, mac));
-	else
-		log_warning("balancer %s does not answer ARP: it gets no reports", address);
-	count_resolved(server);
-	if (server->patience && server->resolved == server->daemon.config->balancer_count)
-		tell_ready(server);
 }
 
 /*
@@ -115,16 +79,6 @@ static int prepare_host(struct server_daemon *server)
 	return 0;
 }
 
-static void patience_over(evutil_socket_t fd, short events, void *context)
-{
-	struct server_daemon *server = context;
-
-	(void)fd;
-	(void)events;
-	event_del(server->patience);
-	tell_ready(server);
-}
-
 static void sweep_due(evutil_socket_t fd, short events, void *context)
 {
 	struct server_daemon *server = context;
@@ -141,6 +95,85 @@ static void sweep_due(evutil_socket_t fd, short events, void *context)
 		    "stay in in_flight",
 		    strerror(-err));
 	event_del(server->sweeper);
+}
+
+/* From here on it is our programs that packets meet. A predecessor's are replaced when all is ready. */
+static int take_place(struct server_daemon *server)
+{
+	struct daemon *daemon = &server->daemon;
+	bool succeeds = daemon_succeeds(daemon);
+	int err;
+
+	/* What of the host is still the other daemon's comes last. */
+	err = succeeds ? 0 : daemon_serve(daemon, server_routes, &server->status);
+	daemon_commit(daemon);
+	if (!err)
+		err = server_dataplane_attach(&server->dataplane);
+	if (!err)
+		err = daemon_take_place(daemon);
+	if (!err && succeeds)
+		err = prepare_host(server);
+	if (!err && succeeds)
+		err = daemon_serve(daemon, server_routes, &server->status);
+	if (!err && daemon->config->agent_listening)
+		err = agent_open(daemon->base, &server->dataplane, &server->agent);
+	if (err)
+		return err;
+	server->in_place = true;
+	server->sweeper = daemon_every(daemon, SWEEP_INTERVAL_MS, sweep_due, server);
+	return server->sweeper ? 0 : -ENOMEM;
+}
+
+static void tell_ready(struct server_daemon *server)
+{
+	const struct config *config = server->daemon.config;
+	int err = server->in_place ? 0 : take_place(server);
+
+	if (err) {
+		daemon_fail(&server->daemon, err);
+		return;
+	}
+	if (!config->report.in_band)
+		daemon_ready(&server->daemon,
+			     "%zu service%s metered on %s, reports to those who ask",
+			     config->service_count, config->service_count == 1 ? "" : "s",
+			     config->interfaces[0]);
+	else if (!config->balancer_count)
+		daemon_ready(&server->daemon,
+			     "%zu service%s metered on %s, no balancer to report to",
+			     config->service_count, config->service_count == 1 ? "" : "s",
+			     config->interfaces[0]);
+	else
+		daemon_ready(&server->daemon,
+			     "%zu service%s on %s, reports to %zu of %zu balancers",
+			     config->service_count, config->service_count == 1 ? "" : "s",
+			     config->interfaces[0], server->resolved, config->balancer_count);
+}
+
+static void balancer_moved(const struct neighbour *neighbour, void *context)
+{
+	struct server_daemon *server = context;
+	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX];
+
+	server_dataplane_set_neighbour(&server->dataplane, neighbour);
+	address_format(neighbour->address, address);
+	if (neighbour->resolved)
+		log_notice("balancer %s is at %s", address, mac_format(neighbour->mac, mac));
+	else
+		log_warning("balancer %s does not answer ARP: it gets no reports", address);
+	count_resolved(server);
+	if (server->patience && server->resolved == server->daemon.config->balancer_count)
+		tell_ready(server);
+}
+
+static void patience_over(evutil_socket_t fd, short events, void *context)
+{
+	struct server_daemon *server = context;
+
+	(void)fd;
+	(void)events;
+	event_del(server->patience);
+	tell_ready(server);
 }
 
 static int watch_balancers(struct server_daemon *server)
@@ -160,25 +193,21 @@ static int start(struct server_daemon *server)
 	int err;
 
 	err = server_dataplane_load(&server->dataplane, daemon->config, &daemon->runtime);
-	if (!err)
-		err = prepare_host(server);
-	if (!err)
-		err = watch_balancers(server);
 	if (err)
 		return err;
 	server->status.dataplane = &server->dataplane;
 	server->status.started_ns = now_ns();
 	server->status.started_seconds = (uint64_t)time(NULL);
-	err = daemon_serve(daemon, server_routes, &server->status);
+	if (!daemon_succeeds(daemon))
+		err = prepare_host(server);
 	if (!err)
-		err = server_dataplane_attach(&server->dataplane);
-	if (!err && daemon->config->agent_listening)
-		err = agent_open(daemon->base, &server->dataplane, &server->agent);
+		err = watch_balancers(server);
+	if (!err && !daemon->inherited)
+		err = take_place(server);
 	if (err)
 		return err;
 	server->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, server);
-	server->sweeper = daemon_every(daemon, SWEEP_INTERVAL_MS, sweep_due, server);
-	if (!server->patience || !server->sweeper)
+	if (!server->patience)
 		return -ENOMEM;
 	count_resolved(server);
 	if (server->resolved == daemon->config->balancer_count)
@@ -189,7 +218,7 @@ static int start(struct server_daemon *server)
 int server_command(int argc, char **argv)
 {
 	struct server_daemon server = {0};
-	bool take_back = true;
+	bool take_back;
 	int err;
 
 	log_name(argv[0]);
@@ -198,9 +227,8 @@ int server_command(int argc, char **argv)
 		return err;
 	err = start(&server);
 	if (!err)
-		daemon_run(&server.daemon);
-	else
-		take_back = !server.daemon.inherited;
+		err = daemon_run(&server.daemon);
+	take_back = daemon_takes_back(&server.daemon, err);
 
 	if (server.patience)
 		event_free(server.patience);

@@ -16,14 +16,14 @@ setup_file() {
 	lab start all
 }
 
-@test "daemons die and come back, a backend drains, another moves: nothing broken, no byte wrong" {
+@test "daemons die and come back, others take over, a backend drains, another moves: nothing broken" {
 	streams_begin
 	lab kill b1 s1
 	"$PLIMSOLL" drain web "$(address s3)" --instance "$(namespace b1)" 3>&- && fail 'who does not live obeys'
 	lab start b1 s1
 	"$PLIMSOLL" drain web "$(address s3)" --instance "$(namespace b1)" 3>&-
 	ip -n "$(namespace s2)" link set eth0 address 02:00:00:00:05:aa
-	settle
+	lab takeover b1 s1
 	"$PLIMSOLL" undrain web "$(address s3)" --instance "$(namespace b1)" 3>&-
 	settle
 	streams_unharmed short

@@ -40,6 +40,15 @@ flap() { # MACHINE, as its own administrator would
 	streams_unharmed balancer-killed-and-restarted
 }
 
+@test "another daemon takes over, three times" {
+	streams_begin
+	for _ in 1 2 3; do
+		lab takeover b1
+		settle
+	done
+	streams_unharmed balancer-taken-over
+}
+
 @test "a backend drains and comes back, others get other weights" {
 	streams_begin
 	change drain s4

@@ -31,6 +31,20 @@ setup() {
 	streams_unharmed agents-killed-and-restarted
 }
 
+@test "other agents take over" {
+	local before
+
+	streams_begin
+	lab takeover server
+	before=$(backend s1 .reports)
+	settle
+	lab takeover server
+	settle
+	expect "$(backend s1 .reports)" -gt "$before"
+	expect "$(show b1 '[.counters | to_entries[] | select(.key | test("^report-(unk|wrong|malf|no)")).value] | add')" -eq 0
+	streams_unharmed agents-taken-over
+}
+
 # What an agent leaves when it is killed goes on reporting; here that is taken away, too.
 @test "an agent dies with its programs: plain DSR, its load becomes unknown" {
 	streams_begin

@@ -1,0 +1,121 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# A daemon takes over from one that runs, or does not, and then the other one stays. That no
+# connection is broken meanwhile: steady.bats, and `make test-steady`.
+
+load helpers
+
+setup_file() {
+	open_lab clients=1 servers=2
+	[ -n "${LAB:-}" ] || return 0
+	lab nginx
+	lab config
+	lab start all
+}
+
+daemon_of() { # MACHINE
+	cat "$STATE/$1/plimsoll.pid"
+}
+
+programs_of() { # MACHINE
+	inside "$1" bpftool -j net show dev eth0 | jq -c '[.. | .id? // empty]'
+}
+
+# take_over MACHINE [OPTIONS...]: not by the lab, which would wait until it is ready.
+take_over() {
+	local machine=$1 role
+
+	shift
+	role=$(role "$machine")
+	timeout 20 ip netns exec "$(namespace "$machine")" "$PLIMSOLL" "$role" --takeover \
+		--instance "$(namespace "$machine")" "$@" 3>&-
+}
+
+# goes_on MACHINE PROCESS PROGRAMS: nothing has come of it.
+goes_on() {
+	kill -0 "$2"
+	expect "$(programs_of "$1")" = "$3"
+	run -0 lab show "$1"
+	run -0 fetch_names 10
+}
+
+@test "it takes over: other programs, the same counters, who was there goes" {
+	local machine old programs packets
+
+	fetch_names 20
+	for machine in b1 s1; do
+		old=$(daemon_of "$machine")
+		programs=$(programs_of "$machine")
+		packets=$(show b1 .services[0].connections)
+		lab takeover "$machine"
+		run ! kill -0 "$old"
+		expect "$(programs_of "$machine")" != "$programs"
+		fetch_names 10
+		wait_until 5 expect "$(show b1 .services[0].connections)" -ge "$packets"
+	done
+}
+
+@test "one with a mistake in its configuration does not, and one on another interface" {
+	local machine role
+
+	for machine in b1 s1; do
+		role=$(role "$machine")
+		set -- "$machine" "$(daemon_of "$machine")" "$(programs_of "$machine")"
+		sed 's/tcp/xyz/' "$STATE/$machine/$role.yaml" >"$BATS_TEST_TMPDIR/$role.yaml"
+		run -1 take_over "$machine" --config "$BATS_TEST_TMPDIR/$role.yaml"
+		says 'xyz'
+		goes_on "$@"
+		sed 's/eth0/eth7/' "$STATE/$machine/$role.yaml" >"$BATS_TEST_TMPDIR/$role.yaml"
+		run -1 take_over "$machine" --config "$BATS_TEST_TMPDIR/$role.yaml"
+		says 'eth7'
+		goes_on "$@"
+	done
+}
+
+@test "one that hangs does not, a third is told of it, and it can be killed" {
+	local hanging
+
+	set -- b1 "$(daemon_of b1)" "$(programs_of b1)"
+	# The address of a backend that is not there: three seconds it is waited for.
+	sed 's/- {address: 10.1.0.11/- {address: 10.1.0.99}\n      &/' "$STATE/b1/balancer.yaml" >"$BATS_TEST_TMPDIR/b.yaml"
+	ip netns exec "$(namespace b1)" "$PLIMSOLL" balancer --takeover --instance "$(namespace b1)" \
+		--config "$BATS_TEST_TMPDIR/b.yaml" >"$BATS_TEST_TMPDIR/hanging" 2>&1 3>&- &
+	hanging=$!
+	wait_until 5 test -e "/run/plimsoll/$(namespace b1)/successor"
+	sleep 1
+	kill -STOP $hanging
+	goes_on "$@"
+	run -1 take_over b1 --config "$STATE/b1/balancer.yaml"
+	says 'already'
+	goes_on "$@"
+	kill -KILL $hanging
+	lab takeover b1
+	run -0 fetch_names 10
+}
+
+@test "where nobody runs it is an ordinary start" {
+	lab kill b1
+	(
+		# shellcheck source=lab/plimsoll.sh
+		launch b1 --takeover 3>&-
+		await_ready b1
+	)
+	run -0 fetch_names 10
+	lab takeover b1
+}
+
+@test "told to go by SIGUSR2, a daemon leaves the data path; the next one ends all in good order" {
+	local old
+
+	old=$(daemon_of s2)
+	kill -USR2 "$old"
+	wait_until 5 process_gone "$old"
+	grep 'goes on' "$STATE/s2/plimsoll.log"
+	run -0 fetch_names 20
+	expect "$(sort -u <<<"$output" | wc -l)" -eq 2
+	lab start s2
+	lab stop all
+	expect ! -e "/run/plimsoll/bpf/$(namespace b1)"
+	expect -z "$(inside b1 ip link show dev eth0 | grep xdp)"
+	expect -z "$(inside s1 tc filter show dev eth0 ingress)"
+}
