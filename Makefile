@@ -139,6 +139,15 @@ $(BUILD)/test/fuzz/%: test/fuzz/%.c $(TESTABLE)
 	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) $(FUZZ_MAIN) -MD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(TESTABLE) $(LIBRARY_LIBS)
 
+# The balancer's program against a second implementation of what it should do.
+DIFFER := $(BUILD)/test/differ/differ
+DIFFER_COMMON := $(addprefix $(BUILD)/test/packet/,balancer_world.o harness.o packet.o)
+
+$(DIFFER): $(wildcard test/differ/*.[ch]) $(DIFFER_COMMON) $(TESTABLE)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -Itest -Itest/packet $(LDFLAGS) -o $@ $(filter %.c,$^) \
+		$(DIFFER_COMMON) $(TESTABLE) $(LIBRARY_LIBS) -lcmocka
+
 # The servers and the clients of the lab's measurements, and of its stories of nothing lost.
 LAB_PROGRAMS := $(BUILD)/lab/worker $(BUILD)/lab/load $(BUILD)/lab/stream $(BUILD)/lab/flood \
 	$(BUILD)/lab/sink.bpf.o
@@ -288,7 +297,7 @@ screenshots: ## pictures of the status page, of the lab under load, into doc/ima
 	@test/page/screenshots
 
 .PHONY: tests
-tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS) $(BUILD)/test/verify $(LAB_PROGRAMS)
+tests: $(UNIT_TESTS) $(PACKET_TESTS) $(FUZZ_TARGETS) $(DIFFER) $(BUILD)/test/verify $(LAB_PROGRAMS)
 
 .PHONY: test-steady
 test-steady: ## that nothing is lost: 2,000 connections through kills, restarts and changes
@@ -333,6 +342,12 @@ fuzz-run: $(FUZZ_TARGETS)
 			-artifact_prefix=$(BUILD)/$$name- $(BUILD)/corpus/$$name test/fuzz/seeds/$$name; \
 	done
 
+.PHONY: fuzz-packet
+fuzz-packet: ## ten million packets, through the balancer and through an independent oracle
+	@packaging/deps build test
+	@$(MAKE) --no-print-directory $(DIFFER)
+	@$(DIFFER) --packets $(or $(FUZZ_PACKETS),10000000)
+
 # For test/verifier, which compiles with the very same flags.
 .PHONY: print-bpf-cflags
 print-bpf-cflags:
@@ -355,7 +370,7 @@ lint: ## clang-format, clang-tidy, shellcheck
 	@shellcheck -x $(SHELL_FILES)
 	@printf '%s\n' $(BPF_FILES) | $(call TIDY,$(BPF_CFLAGS))
 	@printf '%s\n' $(filter-out $(BPF_FILES),$(filter %.c,$(C_FILES))) | \
-		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench -Itest -isystem $(BUILD)/bench -isystem $(BUILD)/lab)
+		$(call TIDY,$(subst ','\'',$(ALL_CFLAGS)) -Ilab -Ibench -Itest -Itest/packet -isystem $(BUILD)/bench -isystem $(BUILD)/lab)
 
 .PHONY: format
 format: ## put all C files into the house's format

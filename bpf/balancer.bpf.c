@@ -180,7 +180,8 @@ static __always_inline int note_repeated(__u32 index, struct backend *backend, _
 /* May the packet be the first of its flow? A datagram of an unknown one always. */
 static __always_inline int may_open(__u32 protocol, __u32 tcp_flags)
 {
-	return protocol != IPPROTO_TCP || (tcp_flags & (TCP_BIT_SYN | TCP_BIT_ACK)) == TCP_BIT_SYN;
+	return protocol != IPPROTO_TCP ||
+	       (tcp_flags & (TCP_BIT_SYN | TCP_BIT_ACK | TCP_BIT_RST)) == TCP_BIT_SYN;
 }
 
 /* A backend for a flow that has none, or is to leave the avoided one. */

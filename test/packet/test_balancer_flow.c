@@ -131,6 +131,19 @@ static void test_a_reset_of_an_unknown_flow_is_not_remembered(void **state)
 	assert_int_equal(flows_remembered(), 1);
 }
 
+/* Found by test/differ: SYN and RST at once went to a new backend, and were counted as a connection. */
+static void test_a_reset_opens_nothing(void **state)
+{
+	(void)state;
+	world_reset(&first_is_least);
+	assert_int_not_equal(send_flags(TCP_SYN | TCP_RST), 0);
+	assert_int_equal(connections_sent(1) + connections_sent(2) + connections_sent(3), 0);
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	assert_int_equal(send_flags(TCP_FIN | TCP_ACK), 1);
+	set_in_flight(&second_is_least);
+	assert_int_equal(send_flags(TCP_SYN | TCP_RST), 1);
+}
+
 static void test_a_packet_in_the_middle_is_no_connection_of_ours(void **state)
 {
 	uint32_t backend;
@@ -533,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_a_port_used_again_after_fin_is_a_new_flow),
 		cmocka_unit_test(test_a_port_used_again_after_reset_is_a_new_flow),
 		cmocka_unit_test(test_a_reset_of_an_unknown_flow_is_not_remembered),
+		cmocka_unit_test(test_a_reset_opens_nothing),
 		cmocka_unit_test(test_a_packet_in_the_middle_is_no_connection_of_ours),
 		cmocka_unit_test(test_flows_outlive_their_ring),
 		cmocka_unit_test(test_a_flow_whose_backend_is_gone_is_chosen_anew),

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * differ [--packets N] [--seed N] [--save DIRECTORY]: runs the balancer's program over generated packets,
+ * and asks the oracle what ought to have become of each. Verdict, action, bytes and what is remembered
+ * must agree. Speaks TAP; every disagreement is told, with the packet in hex, and the seed that makes it again.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "balancer.skel.h"
+#include "packet/balancer_world.h"
+#include "packet/harness.h"
+#include "shared.h"
+
+#include "generate.h"
+#include "oracle.h"
+
+/* The state begins anew so often: before flows push each other out, and before reports are old. */
+#define ROUND_PACKETS 2048
+#define ROUND_NS 500000000
+#define TOLD_MAX 10
+#define FLOWS (1 << 13)
+
+/* Which backend a flow has been sent to. */
+struct known_flow {
+	uint64_t flow; /* 0 = none */
+	uint32_t backend;
+};
+
+struct differ {
+	struct oracle_world world;
+	struct generator generator;
+	struct known_flow flows[FLOWS];
+	struct load *loads; /* the kernel's */
+	uint32_t sequence[ORACLE_BACKENDS]; /* last believed */
+	uint64_t verdicts[VERDICT_COUNT]; /* as they should be */
+	uint64_t outcomes[OUTCOME_COUNT]; /* of all rounds */
+	uint64_t round_ns; /* when this one began */
+	uint64_t packets, disagreements, round;
+	uint64_t seed; /* of the packet at hand */
+};
+
+static const char *const verdict_names[] = {
+#define VERDICT_NAME(symbol, name, action, sentence) name,
+	VERDICTS(VERDICT_NAME)
+#undef VERDICT_NAME
+};
+
+static int verdict_of(enum oracle_outcome outcome)
+{
+	for (int i = 0; i < VERDICT_COUNT; i++)
+		if (!strcmp(verdict_names[i], oracle_name(outcome)))
+			return i;
+	return VERDICT_NONE;
+}
+
+static void describe_world(struct oracle_world *described)
+{
+	const char *const clients[] = {CLIENT, CLIENT_ON_WAN}, *const macs[] = {CLIENT_MAC,
+										CLIENT_ON_WAN_MAC};
+	const char *const own[] = {"10.1.0.2", "10.9.0.2"};
+	const uint32_t interfaces[] = {described->ports[0].ifindex, described->ports[1].ifindex};
+	uint32_t address = address_bytes(VIP);
+
+	memcpy(described->vip, &address, 4);
+	described->port = VIP_PORT;
+	for (size_t i = 0; i < sizeof(described->key); i++)
+		described->key[i] = (uint8_t)i;
+	for (int i = 0; i < 2; i++) {
+		mac_parse(interface_mac(interfaces[i]), described->ports[i].mac);
+		address = address_bytes(clients[i]);
+		memcpy(described->neighbours[i].address, &address, 4);
+		mac_parse(macs[i], described->neighbours[i].mac);
+		described->neighbours[i].ifindex = interfaces[i];
+		address = address_bytes(own[i]);
+		memcpy(described->networks[i].own, &address, 4);
+		described->networks[i].ifindex = interfaces[i];
+		described->networks[i].mtu = 1500;
+	}
+	for (uint32_t i = 0; i < ORACLE_BACKENDS; i++) {
+		struct oracle_backend *backend = &described->backends[i];
+
+		address = server_id(i + 1);
+		memcpy(backend->id, &address, 4);
+		mac_parse(backend_mac(i + 1), backend->mac);
+		backend->ifindex = backend_interface(i + 1);
+	}
+}
+
+static void begin_round(struct differ *differ)
+{
+	struct before before = {.keyed = differ->round++ % 2};
+
+	world_reset(&before);
+	differ->world.keyed = before.keyed;
+	memset(differ->flows, 0, sizeof(differ->flows));
+	memset(differ->sequence, 0, sizeof(differ->sequence));
+	memset(differ->verdicts, 0, sizeof(differ->verdicts));
+	differ->round_ns = monotonic_ns();
+}
+
+static bool is_newer(void *context, int server, uint32_t sequence)
+{
+	const struct differ *differ = context;
+
+	return oracle_is_newer(sequence, differ->sequence[server]);
+}
+
+static void print_bytes(const char *what, const uint8_t *bytes, size_t length)
+{
+	printf("#   %s, %zu bytes: ", what, length);
+	for (size_t i = 0; i < length; i++)
+		printf("%02x", bytes[i]);
+	putchar('\n');
+}
+
+static void disagree(struct differ *differ, const char *about, const struct generated *in,
+		     const struct oracle_verdict *verdict, const struct outcome *outcome)
+{
+	if (++differ->disagreements > TOLD_MAX)
+		return;
+	printf("# %s: expected %s, action %" PRIu32 ", %s, seed %#" PRIx64 "\n", about,
+	       oracle_name(verdict->outcome), outcome->action,
+	       differ->world.keyed ? "keyed" : "not keyed", differ->seed);
+	print_bytes("in", in->bytes, in->length);
+	print_bytes("out", outcome->frame.bytes, outcome->frame.length);
+	print_bytes("expected", verdict->frame, verdict->length);
+}
+
+/* The backend that a frame has been sent to, and by which way; -1: none. */
+static int backend_of(const struct differ *differ, const struct outcome *outcome)
+{
+	for (int i = 0; i < ORACLE_BACKENDS; i++)
+		if (!memcmp(outcome->frame.bytes, differ->world.backends[i].mac, 6))
+			return i;
+	return -1;
+}
+
+/* A packet that is not a SYN goes where its flow has gone before. */
+static bool follows_flow(struct differ *differ, const struct oracle_verdict *verdict, int backend)
+{
+	uint64_t place = verdict->flow * 0x9E3779B97F4A7C15 >> 51;
+	struct known_flow *known;
+	uint32_t before;
+
+	for (known = &differ->flows[place]; known->flow && known->flow != verdict->flow + 1;)
+		known = &differ->flows[++place % FLOWS];
+	before = known->backend;
+	if (!known->flow && verdict->tcp_flags & 4)
+		return true; /* a reset of an unknown flow is not remembered */
+	if (!known->flow || (verdict->tcp_flags & 0x16) == 2) {
+		*known = (struct known_flow){verdict->flow + 1, (uint32_t)backend};
+		return true;
+	}
+	return before == (uint32_t)backend;
+}
+
+static const char *check_forwarded(struct differ *differ, const struct generated *in,
+				   struct oracle_verdict *verdict, const struct outcome *outcome)
+{
+	int backend = backend_of(differ, outcome);
+	const struct oracle_backend *to = &differ->world.backends[backend < 0 ? 0 : backend];
+	int out = to->ifindex == differ->world.ports[0].ifindex ? 0 : 1;
+
+	if (backend < 0)
+		return "to no backend";
+	memcpy(verdict->frame, to->mac, 6);
+	memcpy(verdict->frame + 6, differ->world.ports[out].mac, 6);
+	verdict->exit = to->ifindex == in->ifindex ? EXIT_BACK : EXIT_OTHER;
+	return follows_flow(differ, verdict, backend) ? NULL : "not to its flow's backend";
+}
+
+static const char *check_loads(struct differ *differ, const struct oracle_verdict *verdict)
+{
+	for (int i = 0; i < ORACLE_BACKENDS; i++) {
+		const struct load *load = &differ->loads[backend_server((uint32_t)i + 1)];
+		bool told = i == verdict->server && (verdict->outcome == OUTCOME_REPORT_TAKEN);
+
+		if (told || (i == verdict->server && load->sequence == verdict->report.sequence &&
+			     (verdict->outcome == OUTCOME_REPORT_RESOLVING ||
+			      verdict->outcome == OUTCOME_REPORT_NO_ROUTE) &&
+			     oracle_is_newer(load->sequence, differ->sequence[i]))) {
+			if (load->in_flight != verdict->report.in_flight ||
+			    load->utilisation != verdict->report.utilisation ||
+			    load->latency != verdict->report.latency ||
+			    load->accept_queue != verdict->report.accept_queue ||
+			    load->connections_seen != verdict->report.connections_seen ||
+			    load->flags != verdict->report.flags)
+				return "load not as reported";
+			differ->sequence[i] = verdict->report.sequence;
+		}
+		if (load->sequence != differ->sequence[i])
+			return "a load that should not change, or should";
+	}
+	return NULL;
+}
+
+static const char *check_exit(const struct oracle_verdict *verdict, const struct outcome *outcome)
+{
+	static const uint32_t actions[] = {
+		[EXIT_NOWHERE] = XDP_DROP,
+		[EXIT_HOST] = XDP_PASS,
+		[EXIT_BACK] = XDP_TX,
+		[EXIT_OTHER] = XDP_REDIRECT,
+	};
+	struct resolve_note note;
+
+	if (outcome->action != actions[verdict->exit])
+		return "another action";
+	if (verdict->exit != EXIT_NOWHERE &&
+	    (outcome->frame.length != verdict->length ||
+	     memcmp(outcome->frame.bytes, verdict->frame, verdict->length) != 0))
+		return "other bytes";
+	if (verdict->outcome != OUTCOME_REPORT_RESOLVING)
+		return outcome->note_length ? "a note" : NULL;
+	memcpy(&note, outcome->note, sizeof(note));
+	return outcome->note_length != sizeof(note) || note.ifindex != verdict->resolve_ifindex ?
+		       "another note" :
+		       NULL;
+}
+
+static const char *check(struct differ *differ, const struct generated *in,
+			 struct oracle_verdict *verdict, const struct outcome *outcome)
+{
+	int index = verdict_of(verdict->outcome);
+	const char *wrong = NULL;
+
+	if (verdict_count((enum verdict)index) != ++differ->verdicts[index])
+		return "another verdict";
+	if (verdict->outcome == OUTCOME_FORWARDED)
+		wrong = check_forwarded(differ, in, verdict, outcome);
+	if (!wrong)
+		wrong = check_exit(verdict, outcome);
+	return wrong ? wrong : check_loads(differ, verdict);
+}
+
+static int step(struct differ *differ)
+{
+	struct oracle_verdict verdict;
+	struct generated in;
+	struct outcome outcome;
+	struct frame frame;
+	const char *wrong;
+	int err;
+
+	if (differ->packets % ROUND_PACKETS == 0 || monotonic_ns() - differ->round_ns > ROUND_NS)
+		begin_round(differ);
+	differ->packets++;
+	differ->seed = differ->generator.state;
+	generate(&differ->generator, &in);
+	memcpy(frame.bytes, in.bytes, in.length);
+	frame.length = in.length;
+	err = run_xdp(world.program, in.ifindex, &frame, &outcome);
+	if (err)
+		return err;
+	oracle_judge(&differ->world, in.ifindex, in.bytes, in.length, is_newer, differ, &verdict);
+	differ->outcomes[verdict.outcome]++;
+	wrong = check(differ, &in, &verdict, &outcome);
+	/* Where the machine stood still, an old report may have become believable. */
+	if (wrong && monotonic_ns() - differ->round_ns > 2 * ROUND_NS)
+		wrong = NULL;
+	if (wrong) {
+		disagree(differ, wrong, &in, &verdict, &outcome);
+		begin_round(differ);
+	}
+	return 0;
+}
+
+static int open_world(struct differ *differ)
+{
+	int loads, err = world_create();
+
+	if (err)
+		return err;
+	loads = bpf_map__fd(world.skeleton->maps.loads);
+	differ->loads =
+		mmap(NULL, bpf_map__max_entries(world.skeleton->maps.loads) * sizeof(struct load),
+		     PROT_READ, MAP_SHARED, loads, 0);
+	if (differ->loads == MAP_FAILED)
+		return -errno;
+	differ->world.ports[0].ifindex = world.lan;
+	differ->world.ports[1].ifindex = world.wan;
+	describe_world(&differ->world);
+	differ->generator.world = &differ->world;
+	return 0;
+}
+
+/* Every way of the packets must have been gone, or nothing has been shown of it. */
+static void report(const struct differ *differ, uint64_t began_ns)
+{
+	double seconds = (double)(monotonic_ns() - began_ns) / 1e9;
+
+	printf("# %" PRIu64 " packets in %.1f s, %.0f a second\n", differ->packets, seconds,
+	       (double)differ->packets / seconds);
+	printf("%sok 1 - kernel and oracle agree on all packets\n",
+	       differ->disagreements ? "not " : "");
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		printf("%sok %d - %s\n", differ->outcomes[i] ? "" : "not ", i + 2, oracle_name(i));
+		printf("# %" PRIu64 " times\n", differ->outcomes[i]);
+	}
+}
+
+static bool all_met(const struct differ *differ)
+{
+	for (int i = 0; i < OUTCOME_COUNT; i++)
+		if (!differ->outcomes[i])
+			return false;
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	static struct differ differ;
+	static const struct option options[] = {{"packets", required_argument, NULL, 'n'},
+						{"seed", required_argument, NULL, 's'},
+						{0}};
+	uint64_t packets = 100000, began_ns;
+	int option, err;
+
+	differ.generator.state = (uint64_t)time(NULL) << 20;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'n')
+			packets = strtoull(optarg, NULL, 0);
+		else if (option == 's')
+			differ.generator.state = strtoull(optarg, NULL, 0);
+		else
+			return 2;
+	}
+	if (geteuid()) {
+		puts("1..0 # SKIP BPF programs and network namespaces need root");
+		return 0;
+	}
+	printf("1..%d\n", 1 + OUTCOME_COUNT);
+	err = open_world(&differ);
+	began_ns = monotonic_ns();
+	while (!err && differ.packets < packets)
+		err = step(&differ);
+	if (err) {
+		printf("Bail out! %s\n", strerror(-err));
+		return EXIT_FAILURE;
+	}
+	report(&differ, began_ns);
+	world_destroy();
+	return differ.disagreements || !all_met(&differ) ? EXIT_FAILURE : EXIT_SUCCESS;
+}

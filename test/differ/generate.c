@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "generate.h"
+
+#include <string.h>
+
+#define ETHERNET 14
+#define IPV4 20
+#define TCP 20
+#define PAYLOAD_MAX 200
+#define LENGTH_MIN ETHERNET /* the kernel takes no shorter frame */
+
+/* What clients send, and what nobody should. */
+static const uint8_t flag_sets[] = {0x02, 0x02, 0x10, 0x10, 0x18, 0x11,
+				    0x04, 0x14, 0x12, 0x00, 0xFF, 0x29};
+
+/* Values at which lengths and versions like to break. */
+static const uint8_t edges[] = {0,    1,    2,	  4,	5,    6,    20,	  24,	0x0F, 0x1F,
+				0x20, 0x3F, 0x40, 0x44, 0x45, 0x46, 0x4F, 0x50, 0x5E, 0x60,
+				0x7F, 0x80, 0x81, 0x88, 0xA8, 0xB7, 0xF0, 0xFE, 0xFF};
+
+/* Where the fields are that say how long something is, or what comes next. */
+static const uint8_t tender[] = {12, 13, 14, 16, 17, 20, 21, 23, 34,
+				 35, 36, 37, 38, 46, 66, 70, 78};
+
+static uint64_t draw(struct generator *generator)
+{
+	uint64_t x = generator->state += 0x9E3779B97F4A7C15;
+
+	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+	x = (x ^ x >> 27) * 0x94D049BB133111EB;
+	return x ^ x >> 31;
+}
+
+static uint32_t below(struct generator *generator, uint32_t count)
+{
+	return (uint32_t)((draw(generator) >> 32) * count >> 32);
+}
+
+static void put_16(uint8_t *at, uint32_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+static void put_32(uint8_t *at, uint32_t value)
+{
+	put_16(at, value >> 16);
+	put_16(at + 2, value);
+}
+
+static void noise(struct generator *generator, uint8_t *at, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		at[i] = (uint8_t)draw(generator);
+}
+
+static void put_checksum(struct generated *frame)
+{
+	uint8_t *ip = frame->bytes + ETHERNET;
+	size_t header = (ip[0] & 0xF) * 4U;
+
+	if (header < IPV4 || ETHERNET + header > frame->length)
+		return;
+	put_16(ip + 10, 0);
+	put_16(ip + 10, oracle_checksum(ip, header));
+}
+
+/* Few of them, so that flows are met again. */
+static void put_client(struct generator *generator, uint8_t *address)
+{
+	const struct oracle_world *world = generator->world;
+	uint32_t kind = below(generator, 8);
+
+	if (kind < 4) {
+		memcpy(address, world->neighbours[kind & 1].address, 4);
+		return;
+	}
+	memcpy(address, world->networks[kind & 1].own, 4);
+	address[3] = (uint8_t)below(generator, 256);
+	if (kind == 7)
+		put_32(address, (uint32_t)draw(generator));
+}
+
+static void put_ethernet(struct generator *generator, struct generated *frame)
+{
+	const struct oracle_port *port = &generator->world->ports[below(generator, 2)];
+
+	frame->ifindex = port->ifindex;
+	memcpy(frame->bytes, port->mac, 6);
+	memcpy(frame->bytes + 6, "\x02\x00\x00\x00\x00\xfe", 6);
+	put_16(frame->bytes + 12, 0x0800);
+}
+
+/* IP and TCP around so many bytes of options; the rest is the caller's. */
+static void put_headers(struct generator *generator, struct generated *frame, size_t options)
+{
+	size_t payload = below(generator, 4) ? 0 : below(generator, PAYLOAD_MAX);
+	uint8_t *ip = frame->bytes + ETHERNET, *tcp = ip + IPV4 + options;
+
+	noise(generator, ip, IPV4 + options + TCP + payload);
+	ip[0] = (uint8_t)(0x40 | (IPV4 + options) / 4);
+	put_16(ip + 2, (uint32_t)(IPV4 + options + TCP + payload));
+	put_16(ip + 6, 0x4000);
+	ip[9] = 6;
+	put_client(generator, ip + 12);
+	memcpy(ip + 16, generator->world->vip, 4);
+	put_16(tcp, 40000 + below(generator, 16));
+	put_16(tcp + 2, generator->world->port);
+	tcp[12] = TCP / 4 << 4;
+	tcp[13] = flag_sets[below(generator, sizeof(flag_sets))];
+	frame->length = ETHERNET + IPV4 + options + TCP + payload;
+	if (!below(generator, 4))
+		frame->length += below(generator, 12);
+}
+
+static void make_request(struct generator *generator, struct generated *frame)
+{
+	put_headers(generator, frame, below(generator, 4) ? 0 : below(generator, 11) * 4);
+}
+
+static void turn_round(struct generated *frame, size_t options)
+{
+	uint8_t *ip = frame->bytes + ETHERNET, *tcp = ip + IPV4 + options;
+	uint8_t address[4], port[2];
+
+	memcpy(address, ip + 12, 4);
+	memcpy(ip + 12, ip + 16, 4);
+	memcpy(ip + 16, address, 4);
+	memcpy(port, tcp, 2);
+	memcpy(tcp, tcp + 2, 2);
+	memcpy(tcp + 2, port, 2);
+}
+
+static void put_tag(struct generator *generator, struct generated *frame)
+{
+	uint8_t *ip = frame->bytes + ETHERNET;
+
+	oracle_tag(generator->world->key, ip + IPV4, ip + 12, ip + 16, ip + IPV4 + 24);
+}
+
+static void make_report(struct generator *generator, struct generated *frame)
+{
+	uint32_t server = below(generator, ORACLE_BACKENDS);
+	uint32_t keyed = below(generator, 4) ? generator->world->keyed : below(generator, 2);
+	size_t options = keyed ? 32 : 24;
+	uint8_t *option = frame->bytes + ETHERNET + IPV4;
+
+	put_headers(generator, frame, options);
+	turn_round(frame, options);
+	memcpy(frame->bytes + 6, generator->world->backends[server].mac, 6);
+	option[0] = 0x5E;
+	option[1] = (uint8_t)options;
+	option[2] = 0xB7;
+	option[3] = (uint8_t)(0x10 | (option[3] & 7) | keyed << 3);
+	memcpy(option + 4, generator->world->backends[server].id, 4);
+	/* Mostly a little forwards or backwards. */
+	put_32(option + 8,
+	       below(generator, 16) ? below(generator, 1 << 20) : (uint32_t)draw(generator));
+	if (keyed)
+		put_tag(generator, frame);
+}
+
+static void make_answer(struct generator *generator, struct generated *frame)
+{
+	size_t options = below(generator, 2) ? 0 : below(generator, 11) * 4;
+
+	put_headers(generator, frame, options);
+	turn_round(frame, options);
+}
+
+static void make_noise(struct generator *generator, struct generated *frame)
+{
+	frame->length = LENGTH_MIN + below(generator, 120);
+	noise(generator, frame->bytes + ETHERNET, frame->length - ETHERNET);
+	if (below(generator, 2))
+		frame->bytes[ETHERNET] = 0x45;
+}
+
+static void make_fragment(struct generator *generator, struct generated *frame)
+{
+	make_request(generator, frame);
+	put_16(frame->bytes + ETHERNET + 6, (uint32_t)draw(generator));
+}
+
+static void mutate(struct generator *generator, struct generated *frame)
+{
+	uint32_t at = below(generator, frame->length < 96 ? (uint32_t)frame->length : 96);
+
+	switch (below(generator, 6)) {
+	case 0:
+		frame->bytes[at] ^= (uint8_t)(1 << below(generator, 8));
+		break;
+	case 1:
+		frame->bytes[at] = edges[below(generator, sizeof(edges))];
+		break;
+	case 2:
+		frame->bytes[tender[below(generator, sizeof(tender))]] =
+			edges[below(generator, sizeof(edges))];
+		break;
+	case 3:
+		frame->bytes[tender[below(generator, sizeof(tender))]] +=
+			(uint8_t)(below(generator, 5) - 2);
+		break;
+	case 4:
+		frame->length =
+			LENGTH_MIN + below(generator, (uint32_t)frame->length - LENGTH_MIN + 1);
+		break;
+	default:
+		frame->bytes[at] = (uint8_t)draw(generator);
+		break;
+	}
+}
+
+void generate(struct generator *generator, struct generated *frame)
+{
+	static void (*const makers[])(struct generator *, struct generated *) = {
+		make_request, make_request, make_request, make_report,	 make_report,
+		make_report,  make_report,  make_answer,  make_fragment, make_noise,
+	};
+	uint32_t maker = below(generator, sizeof(makers) / sizeof(makers[0])), count;
+
+	memset(frame->bytes, 0, 256);
+	put_ethernet(generator, frame);
+	makers[maker](generator, frame);
+	put_checksum(frame);
+	if (below(generator, 3) == 0)
+		return;
+	for (count = 1 + below(generator, 4); count; count--)
+		mutate(generator, frame);
+	/* What was broken is to get past the checks before the one that it is for. */
+	if (makers[maker] == make_report && below(generator, 4))
+		put_tag(generator, frame);
+	if (below(generator, 4))
+		put_checksum(frame);
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "oracle.h"
+
+#include <string.h>
+
+/* RFC 791, 793, 826; Ethernet II. */
+#define ETHERNET 14
+#define ETHERTYPE_IPV4 0x0800
+#define IPV4 20
+#define TCP 20
+#define PROTOCOL_TCP 6
+
+/* doc/wire-format.md */
+#define OPTION_TYPE 0x5E
+#define OPTION_MAGIC 0xB7
+#define OPTION_VERSION 1
+#define OPTION_PLAIN 24
+#define OPTION_KEYED 32
+#define FLAG_KEYED 8
+
+/* The parts of a frame, by where they begin. */
+struct parts {
+	const uint8_t *ip, *tcp;
+	size_t header; /* of IP */
+	size_t total; /* of the IP packet */
+	const uint8_t *source, *destination; /* addresses */
+	uint16_t source_port, destination_port;
+};
+
+static uint16_t get_16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static uint32_t get_32(const uint8_t *at)
+{
+	return (uint32_t)get_16(at) << 16 | get_16(at + 2);
+}
+
+uint16_t oracle_checksum(const uint8_t *bytes, size_t length)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < length; i++)
+		sum += i & 1 ? bytes[i] : (uint32_t)bytes[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xFFFF) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+bool oracle_is_newer(uint32_t sequence, uint32_t than)
+{
+	uint32_t ahead = sequence - than;
+
+	return ahead > 0 && ahead < 0x80000000U;
+}
+
+static uint64_t turn(uint64_t x, int bits)
+{
+	return x << bits | x >> (64 - bits);
+}
+
+/* One round of SipHash, as its paper draws it: two halves that cross. */
+static void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = turn(v[1], 13) ^ v[0];
+	v[3] = turn(v[3], 16) ^ v[2];
+	v[0] = turn(v[0], 32);
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = turn(v[1], 17) ^ v[2];
+	v[3] = turn(v[3], 21) ^ v[0];
+	v[2] = turn(v[2], 32);
+}
+
+static uint64_t little_endian(const uint8_t *at)
+{
+	uint64_t word = 0;
+
+	for (int i = 7; i >= 0; i--)
+		word = word << 8 | at[i];
+	return word;
+}
+
+/* SipHash-2-4 of a message whose length is a multiple of 8. */
+static uint64_t sip_hash(const uint8_t key[16], const uint8_t *message, size_t length)
+{
+	uint64_t k0 = little_endian(key), k1 = little_endian(key + 8);
+	uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+			 k1 ^ 0x7465646279746573};
+	uint64_t word;
+
+	for (size_t i = 0; i <= length; i += 8) {
+		word = i < length ? little_endian(message + i) : (uint64_t)length << 56;
+		v[3] ^= word;
+		sip_round(v);
+		sip_round(v);
+		v[0] ^= word;
+	}
+	v[2] ^= 0xFF;
+	for (int i = 0; i < 4; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+void oracle_tag(const uint8_t key[16], const uint8_t option[24], const uint8_t source[4],
+		const uint8_t destination[4], uint8_t tag[8])
+{
+	uint8_t message[32];
+	uint64_t hash;
+
+	memcpy(message, option, 24);
+	memcpy(message + 24, source, 4);
+	memcpy(message + 28, destination, 4);
+	hash = sip_hash(key, message, sizeof(message));
+	for (int i = 0; i < 8; i++)
+		tag[i] = (uint8_t)(hash >> (56 - 8 * i));
+}
+
+const char *oracle_name(enum oracle_outcome outcome)
+{
+	static const char *const names[] = {
+#define OUTCOME_NAME(symbol, name) name,
+		OUTCOMES(OUTCOME_NAME)
+#undef OUTCOME_NAME
+	};
+
+	return names[outcome];
+}
+
+static const struct oracle_port *port_of(const struct oracle_world *world, uint32_t ifindex)
+{
+	for (int i = 0; i < ORACLE_PORTS; i++)
+		if (world->ports[i].ifindex == ifindex)
+			return &world->ports[i];
+	return NULL;
+}
+
+static enum oracle_exit exit_by(uint32_t out, uint32_t in)
+{
+	return out == in ? EXIT_BACK : EXIT_OTHER;
+}
+
+static bool is_fragment(const uint8_t *ip)
+{
+	return get_16(ip + 6) & 0x3FFF; /* more fragments, or an offset */
+}
+
+/* Whether the lengths that the headers tell agree with each other and with the frame. */
+static bool find_tcp(const uint8_t *frame, size_t length, struct parts *parts)
+{
+	size_t tcp_length;
+
+	parts->header = (parts->ip[0] & 0xF) * 4U;
+	parts->total = get_16(parts->ip + 2);
+	if (ETHERNET + parts->header + TCP > length)
+		return false;
+	if (parts->total > length - ETHERNET || parts->total < parts->header + TCP)
+		return false;
+	parts->tcp = frame + ETHERNET + parts->header;
+	tcp_length = (parts->tcp[12] >> 4) * 4U;
+	if (tcp_length < TCP || tcp_length > parts->total - parts->header)
+		return false;
+	parts->source_port = get_16(parts->tcp);
+	parts->destination_port = get_16(parts->tcp + 2);
+	return true;
+}
+
+static void end(struct oracle_verdict *verdict, enum oracle_outcome outcome, enum oracle_exit exit)
+{
+	verdict->outcome = outcome;
+	verdict->exit = exit;
+}
+
+/* Is there an option that claims to be of our experiment, directly behind the base header? */
+static bool bears_option(const struct parts *parts)
+{
+	const uint8_t *option = parts->ip + IPV4;
+
+	return parts->header >= IPV4 + OPTION_PLAIN && option[0] == OPTION_TYPE &&
+	       option[2] == OPTION_MAGIC;
+}
+
+/* Is the option what the document says, and the only one? */
+static bool option_is_right(const struct parts *parts)
+{
+	const uint8_t *option = parts->ip + IPV4;
+	size_t length = option[3] & FLAG_KEYED ? OPTION_KEYED : OPTION_PLAIN;
+
+	return option[3] >> 4 == OPTION_VERSION && option[1] == length &&
+	       parts->header == IPV4 + length && oracle_checksum(parts->ip, parts->header) == 0;
+}
+
+static void read_report(const uint8_t *option, struct oracle_report *report)
+{
+	report->flags = option[3] & 0xF;
+	report->sequence = get_32(option + 8);
+	report->in_flight = get_16(option + 12);
+	report->utilisation = get_16(option + 14);
+	report->latency = get_16(option + 16);
+	report->accept_queue = get_16(option + 18);
+	report->connections_seen = get_32(option + 20);
+}
+
+static int server_of(const struct oracle_world *world, const uint8_t *option)
+{
+	for (int i = 0; i < ORACLE_BACKENDS; i++)
+		if (!memcmp(world->backends[i].id, option + 4, 4))
+			return i;
+	return -1;
+}
+
+/* The packet as it is without its options: lengths and the header's checksum mended. */
+static void take_out_options(const struct parts *parts, struct oracle_verdict *verdict)
+{
+	size_t options = parts->header - IPV4;
+	uint8_t *ip = verdict->frame + ETHERNET;
+
+	memmove(ip + IPV4, ip + parts->header, verdict->length - ETHERNET - parts->header);
+	verdict->length -= options;
+	ip[0] = 4 << 4 | IPV4 / 4;
+	ip[2] = (uint8_t)((parts->total - options) >> 8);
+	ip[3] = (uint8_t)(parts->total - options);
+	ip[10] = ip[11] = 0;
+	options = oracle_checksum(ip, IPV4);
+	ip[10] = (uint8_t)(options >> 8);
+	ip[11] = (uint8_t)options;
+}
+
+/* The way to a client from here. */
+static void send_to_client(const struct oracle_world *world, uint32_t ifindex,
+			   const uint8_t *client, struct oracle_verdict *verdict)
+{
+	size_t total = get_16(verdict->frame + ETHERNET + 2);
+
+	for (int i = 0; i < ORACLE_NETWORKS; i++) {
+		const struct oracle_network *network = &world->networks[i];
+
+		if (!network->ifindex || memcmp(network->own, client, 3) != 0)
+			continue;
+		/* These are no host's but ours. To Linux the network's own address is like any other. */
+		if (client[3] == 255 || client[3] == network->own[3] ||
+		    !memcmp(client, world->vip, 4) || total > network->mtu)
+			break;
+		for (int j = 0; j < ORACLE_NEIGHBOURS; j++) {
+			const struct oracle_neighbour *neighbour = &world->neighbours[j];
+
+			if (memcmp(neighbour->address, client, 4) != 0)
+				continue;
+			memcpy(verdict->frame, neighbour->mac, 6);
+			memcpy(verdict->frame + 6, port_of(world, neighbour->ifindex)->mac, 6);
+			verdict->exit = exit_by(neighbour->ifindex, ifindex);
+			return;
+		}
+		verdict->resolve_ifindex = network->ifindex;
+		end(verdict, OUTCOME_REPORT_RESOLVING, EXIT_HOST);
+		return;
+	}
+	end(verdict, OUTCOME_REPORT_NO_ROUTE, EXIT_NOWHERE);
+}
+
+static void receive_report(const struct oracle_world *world, uint32_t ifindex, const uint8_t *frame,
+			   const struct parts *parts,
+			   bool (*newer)(void *context, int server, uint32_t sequence),
+			   void *context, struct oracle_verdict *verdict)
+{
+	const uint8_t *option = parts->ip + IPV4;
+	uint8_t tag[8], client[4];
+
+	verdict->exit = EXIT_NOWHERE;
+	verdict->outcome = OUTCOME_REPORT_MALFORMED;
+	if (!option_is_right(parts))
+		return;
+	verdict->outcome = OUTCOME_REPORT_UNKNOWN_SERVER;
+	verdict->server = server_of(world, option);
+	if (verdict->server < 0)
+		return;
+	verdict->outcome = OUTCOME_REPORT_WRONG_SOURCE;
+	if (memcmp(frame + 6, world->backends[verdict->server].mac, 6) != 0)
+		return;
+	verdict->outcome = OUTCOME_REPORT_UNKEYED;
+	if (world->keyed && !(option[3] & FLAG_KEYED))
+		return;
+	verdict->outcome = OUTCOME_REPORT_WRONG_TAG;
+	oracle_tag(world->key, option, parts->source, parts->destination, tag);
+	if (world->keyed && memcmp(tag, option + OPTION_PLAIN, sizeof(tag)) != 0)
+		return;
+	read_report(option, &verdict->report);
+	verdict->outcome = newer(context, verdict->server, verdict->report.sequence) ?
+				   OUTCOME_REPORT_TAKEN :
+				   OUTCOME_REPORT_OLD;
+	memcpy(client, parts->destination, sizeof(client));
+	take_out_options(parts, verdict);
+	send_to_client(world, ifindex, client, verdict);
+}
+
+/* Towards the service: on to a backend, whatever options it has. */
+static void forward(const uint8_t *frame, const struct parts *parts, struct oracle_verdict *verdict)
+{
+	(void)frame;
+	verdict->outcome = OUTCOME_FORWARDED;
+	verdict->tcp_flags = parts->tcp[13];
+	verdict->flow = (uint64_t)get_32(parts->source) << 16 | parts->source_port;
+}
+
+void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint8_t *frame,
+		  size_t length, bool (*newer)(void *context, int server, uint32_t sequence),
+		  void *context, struct oracle_verdict *verdict)
+{
+	const struct oracle_port *port = port_of(world, ifindex);
+	struct parts parts = {.ip = frame + ETHERNET};
+	bool to_vip;
+
+	memset(verdict, 0, offsetof(struct oracle_verdict, frame));
+	verdict->server = -1;
+	memcpy(verdict->frame, frame, length);
+	verdict->length = length;
+	end(verdict, OUTCOME_NOT_OURS, EXIT_HOST);
+
+	if (length < ETHERNET + IPV4 || get_16(frame + 12) != ETHERTYPE_IPV4 ||
+	    parts.ip[0] >> 4 != 4 || (parts.ip[0] & 0xF) < IPV4 / 4 || parts.ip[9] != PROTOCOL_TCP)
+		return;
+	if (!port || memcmp(frame, port->mac, 6) != 0)
+		return;
+	parts.source = parts.ip + 12;
+	parts.destination = parts.ip + 16;
+	to_vip = !memcmp(parts.destination, world->vip, 4);
+	if (is_fragment(parts.ip)) {
+		if (to_vip)
+			end(verdict, OUTCOME_FRAGMENT, EXIT_NOWHERE);
+		return;
+	}
+	if (!find_tcp(frame, length, &parts)) {
+		if (to_vip)
+			end(verdict, OUTCOME_MALFORMED, EXIT_NOWHERE);
+		return;
+	}
+	if (to_vip && parts.destination_port == world->port)
+		forward(frame, &parts, verdict);
+	else if (!memcmp(parts.source, world->vip, 4) && parts.source_port == world->port &&
+		 bears_option(&parts))
+		receive_report(world, ifindex, frame, &parts, newer, context, verdict);
+}
