@@ -101,7 +101,7 @@ static __always_inline enum verdict unparsable(struct packet *packet, enum verdi
 	case IPPROTO_UDP:
 		return vip->protocols & VIP_UDP ? verdict : VERDICT_NOT_OURS;
 	default:
-		return is_extension(protocol) ? verdict : VERDICT_NOT_OURS;
+		return packet->version == 6 && is_extension(protocol) ? verdict : VERDICT_NOT_OURS;
 	}
 }
 

@@ -67,6 +67,14 @@ static int verdict_of(enum oracle_outcome outcome)
 	return VERDICT_NONE;
 }
 
+/* All of them of one service's backends. The VIP of IPv4 is the world's. */
+static const struct oracle_service services[] = {
+	{4, {0}, IPPROTO_TCP, VIP_PORT},
+	{4, {0}, IPPROTO_UDP, 53},
+	{6, {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, IPPROTO_TCP, 443},
+	{6, {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, IPPROTO_UDP, 443},
+};
+
 static void describe_world(struct oracle_world *described)
 {
 	const char *const clients[] = {CLIENT, CLIENT_ON_WAN}, *const macs[] = {CLIENT_MAC,
@@ -75,8 +83,10 @@ static void describe_world(struct oracle_world *described)
 	const uint32_t interfaces[] = {described->ports[0].ifindex, described->ports[1].ifindex};
 	uint32_t address = address_bytes(VIP);
 
-	memcpy(described->vip, &address, 4);
-	described->port = VIP_PORT;
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+		described->services[i] = services[i];
+	memcpy(described->services[0].address, &address, 4);
+	memcpy(described->services[1].address, &address, 4);
 	for (size_t i = 0; i < sizeof(described->key); i++)
 		described->key[i] = (uint8_t)i;
 	for (int i = 0; i < 2; i++) {
@@ -100,11 +110,39 @@ static void describe_world(struct oracle_world *described)
 	}
 }
 
+static void put(const struct service_key *key, const struct service *service)
+{
+	bpf_map_update_elem(bpf_map__fd(world.skeleton->maps.services), key, service, BPF_ANY);
+}
+
+/* Beside the one that the world has. */
+static void add_services(const struct oracle_world *described)
+{
+	struct service_key key = {
+		.address = ip_address(VIP), .protocol = IPPROTO_TCP, .port = htons(VIP_PORT)};
+	const struct service vip = {.protocols = VIP_TCP | VIP_UDP};
+	struct service service;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(world.skeleton->maps.services), &key, &service))
+		return;
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+		if (services[i].family == 6)
+			memcpy(&key.address, described->services[i].address, sizeof(key.address));
+		key.protocol = services[i].protocol;
+		key.port = htons(services[i].port);
+		put(&key, &service);
+		key.protocol = 0;
+		key.port = 0;
+		put(&key, &vip);
+	}
+}
+
 static void begin_round(struct differ *differ)
 {
 	struct before before = {.keyed = differ->round++ % 2};
 
 	world_reset(&before);
+	add_services(&differ->world);
 	differ->world.keyed = before.keyed;
 	memset(differ->flows, 0, sizeof(differ->flows));
 	memset(differ->sequence, 0, sizeof(differ->sequence));
@@ -159,9 +197,10 @@ static bool follows_flow(struct differ *differ, const struct oracle_verdict *ver
 	for (known = &differ->flows[place]; known->flow && known->flow != verdict->flow + 1;)
 		known = &differ->flows[++place % FLOWS];
 	before = known->backend;
-	if (!known->flow && verdict->tcp_flags & 4)
+	if (!known->flow && verdict->protocol == IPPROTO_TCP && verdict->tcp_flags & 4)
 		return true; /* a reset of an unknown flow is not remembered */
-	if (!known->flow || (verdict->tcp_flags & 0x16) == 2) {
+	if (!known->flow ||
+	    (verdict->protocol == IPPROTO_TCP && (verdict->tcp_flags & 0x16) == 2)) {
 		*known = (struct known_flow){verdict->flow + 1, (uint32_t)backend};
 		return true;
 	}

@@ -6,6 +6,10 @@
 #define ETHERNET 14
 #define IPV4 20
 #define TCP 20
+#define IPV6 40
+#define UDP 8
+#define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
 #define PAYLOAD_MAX 200
 #define LENGTH_MIN ETHERNET /* the kernel takes no shorter frame */
 
@@ -91,24 +95,41 @@ static void put_ethernet(struct generator *generator, struct generated *frame)
 	put_16(frame->bytes + 12, 0x0800);
 }
 
-/* IP and TCP around so many bytes of options; the rest is the caller's. */
-static void put_headers(struct generator *generator, struct generated *frame, size_t options)
+static void put_tcp(struct generator *generator, uint8_t *tcp)
 {
-	size_t payload = below(generator, 4) ? 0 : below(generator, PAYLOAD_MAX);
-	uint8_t *ip = frame->bytes + ETHERNET, *tcp = ip + IPV4 + options;
-
-	noise(generator, ip, IPV4 + options + TCP + payload);
-	ip[0] = (uint8_t)(0x40 | (IPV4 + options) / 4);
-	put_16(ip + 2, (uint32_t)(IPV4 + options + TCP + payload));
-	put_16(ip + 6, 0x4000);
-	ip[9] = 6;
-	put_client(generator, ip + 12);
-	memcpy(ip + 16, generator->world->vip, 4);
-	put_16(tcp, 40000 + below(generator, 16));
-	put_16(tcp + 2, generator->world->port);
 	tcp[12] = TCP / 4 << 4;
 	tcp[13] = flag_sets[below(generator, sizeof(flag_sets))];
-	frame->length = ETHERNET + IPV4 + options + TCP + payload;
+}
+
+static void put_udp(struct generator *generator, uint8_t *udp, size_t payload)
+{
+	put_16(udp + 4, (uint32_t)(UDP + payload));
+	if (!below(generator, 8))
+		put_16(udp + 4, below(generator, (uint32_t)(UDP + payload + 4)));
+}
+
+/* IPv4 and TCP or UDP around so many bytes of options; the rest is the caller's. */
+static void put_headers(struct generator *generator, struct generated *frame, size_t options)
+{
+	const struct oracle_service *service = &generator->world->services[!below(generator, 4)];
+	size_t payload = below(generator, 4) ? 0 : below(generator, PAYLOAD_MAX);
+	size_t header = service->protocol == PROTOCOL_TCP ? TCP : UDP;
+	uint8_t *ip = frame->bytes + ETHERNET, *transport = ip + IPV4 + options;
+
+	noise(generator, ip, IPV4 + options + header + payload);
+	ip[0] = (uint8_t)(0x40 | (IPV4 + options) / 4);
+	put_16(ip + 2, (uint32_t)(IPV4 + options + header + payload));
+	put_16(ip + 6, 0x4000);
+	ip[9] = service->protocol;
+	put_client(generator, ip + 12);
+	memcpy(ip + 16, service->address, 4);
+	put_16(transport, 40000 + below(generator, 16));
+	put_16(transport + 2, service->port);
+	if (service->protocol == PROTOCOL_UDP)
+		put_udp(generator, transport, payload);
+	else
+		put_tcp(generator, transport);
+	frame->length = ETHERNET + IPV4 + options + header + payload;
 	if (!below(generator, 4))
 		frame->length += below(generator, 12);
 }
@@ -182,6 +203,68 @@ static void make_fragment(struct generator *generator, struct generated *frame)
 	put_16(frame->bytes + ETHERNET + 6, (uint32_t)draw(generator));
 }
 
+/* A header that RFC 8200 lets stand between; returns its length. */
+static size_t put_extension(struct generator *generator, uint8_t kind, uint8_t *at, uint8_t next)
+{
+	size_t units = below(generator, 3);
+
+	at[0] = next;
+	if (kind == 44) { /* mostly all there is of its packet */
+		at[1] = 0;
+		put_16(at + 2, below(generator, 4) ? 0 : (uint32_t)draw(generator));
+		return 8;
+	}
+	at[1] = (uint8_t)(kind == 51 ? units * 2 : units);
+	return kind == 51 ? (units * 2 + 2) * 4 : (units + 1) * 8;
+}
+
+static void make_ipv6(struct generator *generator, struct generated *frame)
+{
+	static const uint8_t kinds[] = {0, 43, 44, 51, 60};
+	const struct oracle_service *service = &generator->world->services[2 + below(generator, 2)];
+	size_t payload = below(generator, PAYLOAD_MAX), length = IPV6;
+	uint32_t extensions = below(generator, 2) ? 0 : below(generator, 11);
+	uint8_t *ip = frame->bytes + ETHERNET, *next = ip + 6, *transport;
+	uint8_t kind;
+
+	noise(generator, ip, IPV6 + 11 * 24 + TCP + PAYLOAD_MAX);
+	put_16(frame->bytes + 12, 0x86DD);
+	ip[0] = 0x60;
+	memcpy(ip + 8, service->address, 16);
+	ip[23] = (uint8_t)(2 + below(generator, 16));
+	memcpy(ip + 24, service->address, 16);
+	for (; extensions; extensions--) {
+		kind = kinds[below(generator, sizeof(kinds))];
+		*next = kind;
+		next = ip + length;
+		length += put_extension(generator, kind, next, 0);
+	}
+	*next = service->protocol;
+	transport = ip + length;
+	put_16(transport, 40000 + below(generator, 16));
+	put_16(transport + 2, service->port);
+	if (service->protocol == PROTOCOL_UDP)
+		put_udp(generator, transport, payload);
+	else
+		put_tcp(generator, transport);
+	length += (service->protocol == PROTOCOL_UDP ? UDP : TCP) + payload;
+	put_16(ip + 4, (uint32_t)(length - IPV6));
+	frame->length = ETHERNET + length;
+}
+
+/* Before the type, whatever that is. */
+static void put_vlan_tags(struct generator *generator, struct generated *frame)
+{
+	uint32_t tags = 1 + below(generator, 3);
+
+	for (; tags; tags--) {
+		memmove(frame->bytes + 16, frame->bytes + 12, frame->length - 12);
+		put_16(frame->bytes + 12, below(generator, 2) ? 0x8100 : 0x88A8);
+		put_16(frame->bytes + 14, (uint32_t)draw(generator));
+		frame->length += 4;
+	}
+}
+
 static void mutate(struct generator *generator, struct generated *frame)
 {
 	uint32_t at = below(generator, frame->length < 96 ? (uint32_t)frame->length : 96);
@@ -216,6 +299,7 @@ void generate(struct generator *generator, struct generated *frame)
 	static void (*const makers[])(struct generator *, struct generated *) = {
 		make_request, make_request, make_request, make_report,	 make_report,
 		make_report,  make_report,  make_answer,  make_fragment, make_noise,
+		make_ipv6,    make_ipv6,    make_ipv6,
 	};
 	uint32_t maker = below(generator, sizeof(makers) / sizeof(makers[0])), count;
 
@@ -223,11 +307,15 @@ void generate(struct generator *generator, struct generated *frame)
 	put_ethernet(generator, frame);
 	makers[maker](generator, frame);
 	put_checksum(frame);
+	if (!below(generator, 8))
+		put_vlan_tags(generator, frame);
 	if (below(generator, 3) == 0)
 		return;
 	for (count = 1 + below(generator, 4); count; count--)
 		mutate(generator, frame);
 	/* What was broken is to get past the checks before the one that it is for. */
+	if (frame->bytes[12] != 8)
+		return;
 	if (makers[maker] == make_report && below(generator, 4))
 		put_tag(generator, frame);
 	if (below(generator, 4))

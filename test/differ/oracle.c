@@ -3,12 +3,24 @@
 
 #include <string.h>
 
-/* RFC 791, 793, 826; Ethernet II. */
+/* RFC 768, 791, 8200, 9293; Ethernet II, IEEE 802.1Q and 802.1ad. */
 #define ETHERNET 14
+#define TAG 4
+#define TAGS_MAX 2
 #define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86DD
+#define ETHERTYPE_TAG 0x8100
+#define ETHERTYPE_SERVICE_TAG 0x88A8
 #define IPV4 20
+#define IPV6 40
 #define TCP 20
+#define UDP 8
 #define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
+/* Of IPv6: hop by hop, routing, fragment, authentication, destination. */
+#define EXTENSIONS_MAX 8
+#define EXTENSION_FRAGMENT 44
+#define EXTENSION_AUTHENTICATION 51
 
 /* doc/wire-format.md */
 #define OPTION_TYPE 0x5E
@@ -18,13 +30,25 @@
 #define OPTION_KEYED 32
 #define FLAG_KEYED 8
 
-/* The parts of a frame, by where they begin. */
+/* The parts of a frame. */
 struct parts {
-	const uint8_t *ip, *tcp;
-	size_t header; /* of IP */
+	const uint8_t *frame, *ip, *transport;
+	size_t length; /* of the frame */
+	size_t link; /* where IP begins */
+	size_t header; /* of IP, extension headers included */
 	size_t total; /* of the IP packet */
+	int family;
+	uint8_t protocol; /* as far as it could be followed */
 	const uint8_t *source, *destination; /* addresses */
 	uint16_t source_port, destination_port;
+};
+
+enum found {
+	FOUND_NOT_IP,
+	FOUND_BROKEN, /* the addresses are known */
+	FOUND_FRAGMENT,
+	FOUND_OTHER_TRANSPORT,
+	FOUND_ALL,
 };
 
 static uint16_t get_16(const uint8_t *at)
@@ -143,29 +167,134 @@ static enum oracle_exit exit_by(uint32_t out, uint32_t in)
 	return out == in ? EXIT_BACK : EXIT_OTHER;
 }
 
-static bool is_fragment(const uint8_t *ip)
+static bool is_extension(uint8_t protocol)
 {
-	return get_16(ip + 6) & 0x3FFF; /* more fragments, or an offset */
+	static const uint8_t extensions[] = {0, 43, EXTENSION_FRAGMENT, EXTENSION_AUTHENTICATION,
+					     60};
+
+	return memchr(extensions, protocol, sizeof(extensions));
+}
+
+/* Where IP begins, behind no more than two tags; 0 if it does not. */
+static uint16_t find_ip(struct parts *parts)
+{
+	uint16_t type;
+
+	if (parts->length < ETHERNET)
+		return 0;
+	type = get_16(parts->frame + 12);
+	parts->link = ETHERNET;
+	for (int tags = 0; type == ETHERTYPE_TAG || type == ETHERTYPE_SERVICE_TAG; tags++) {
+		if (tags == TAGS_MAX || parts->length < parts->link + TAG)
+			return 0;
+		type = get_16(parts->frame + parts->link + 2);
+		parts->link += TAG;
+	}
+	parts->ip = parts->frame + parts->link;
+	return type;
 }
 
 /* Whether the lengths that the headers tell agree with each other and with the frame. */
-static bool find_tcp(const uint8_t *frame, size_t length, struct parts *parts)
+static enum found find_transport(struct parts *parts)
 {
-	size_t tcp_length;
+	size_t room = parts->total - parts->header, least, header;
 
+	if (parts->protocol != PROTOCOL_TCP && parts->protocol != PROTOCOL_UDP)
+		return FOUND_OTHER_TRANSPORT;
+	least = parts->protocol == PROTOCOL_TCP ? TCP : UDP;
+	if (parts->link + parts->total > parts->length || parts->header + least > parts->total)
+		return FOUND_BROKEN;
+	parts->transport = parts->ip + parts->header;
+	if (parts->protocol == PROTOCOL_TCP) {
+		header = (parts->transport[12] >> 4) * 4U;
+		if (header < TCP || header > room)
+			return FOUND_BROKEN;
+	} else if (get_16(parts->transport + 4) < UDP || get_16(parts->transport + 4) > room) {
+		return FOUND_BROKEN;
+	}
+	parts->source_port = get_16(parts->transport);
+	parts->destination_port = get_16(parts->transport + 2);
+	return FOUND_ALL;
+}
+
+static enum found find_in_ipv4(struct parts *parts)
+{
+	if (parts->ip[0] >> 4 != 4 || (parts->ip[0] & 0xF) * 4 < IPV4)
+		return FOUND_NOT_IP;
+	parts->family = 4;
 	parts->header = (parts->ip[0] & 0xF) * 4U;
 	parts->total = get_16(parts->ip + 2);
-	if (ETHERNET + parts->header + TCP > length)
-		return false;
-	if (parts->total > length - ETHERNET || parts->total < parts->header + TCP)
-		return false;
-	parts->tcp = frame + ETHERNET + parts->header;
-	tcp_length = (parts->tcp[12] >> 4) * 4U;
-	if (tcp_length < TCP || tcp_length > parts->total - parts->header)
-		return false;
-	parts->source_port = get_16(parts->tcp);
-	parts->destination_port = get_16(parts->tcp + 2);
-	return true;
+	parts->protocol = parts->ip[9];
+	parts->source = parts->ip + 12;
+	parts->destination = parts->ip + 16;
+	if (get_16(parts->ip + 6) & 0x3FFF) /* more fragments, or an offset */
+		return FOUND_FRAGMENT;
+	return find_transport(parts);
+}
+
+static enum found find_in_ipv6(struct parts *parts)
+{
+	if (parts->length < parts->link + IPV6 || parts->ip[0] >> 4 != 6)
+		return FOUND_NOT_IP;
+	parts->family = 6;
+	parts->header = IPV6;
+	parts->total = IPV6 + get_16(parts->ip + 4);
+	parts->protocol = parts->ip[6];
+	parts->source = parts->ip + 8;
+	parts->destination = parts->ip + 24;
+	for (int i = 0; is_extension(parts->protocol); i++) {
+		const uint8_t *header = parts->ip + parts->header;
+		uint8_t kind = parts->protocol;
+
+		if (i == EXTENSIONS_MAX || parts->link + parts->header + 8 > parts->length)
+			return FOUND_BROKEN;
+		parts->protocol = header[0];
+		/* One that is all there is of its packet (RFC 6946) is none. */
+		if (kind == EXTENSION_FRAGMENT && get_16(header + 2) & 0xFFF9)
+			return FOUND_FRAGMENT;
+		parts->header += kind == EXTENSION_FRAGMENT	  ? 8 :
+				 kind == EXTENSION_AUTHENTICATION ? (header[1] + 2U) * 4 :
+								    (header[1] + 1U) * 8;
+	}
+	return find_transport(parts);
+}
+
+static enum found find_parts(struct parts *parts)
+{
+	uint16_t type = find_ip(parts);
+
+	if (!type || parts->length < parts->link + IPV4)
+		return FOUND_NOT_IP;
+	if (type == ETHERTYPE_IPV4)
+		return find_in_ipv4(parts);
+	return type == ETHERTYPE_IPV6 ? find_in_ipv6(parts) : FOUND_NOT_IP;
+}
+
+static bool is_at(const struct oracle_service *service, int family, const uint8_t *address)
+{
+	return service->family && service->family == family &&
+	       !memcmp(service->address, address, family == 4 ? 4 : 16);
+}
+
+static bool is_service(const struct oracle_world *world, int family, const uint8_t *address,
+		       uint8_t protocol, uint16_t port)
+{
+	for (int i = 0; i < ORACLE_SERVICES; i++)
+		if (is_at(&world->services[i], family, address) &&
+		    world->services[i].protocol == protocol && world->services[i].port == port)
+			return true;
+	return false;
+}
+
+/* Is what cannot be understood for one of our addresses, and maybe for a service there? */
+static bool concerns_us(const struct oracle_world *world, const struct parts *parts)
+{
+	for (int i = 0; i < ORACLE_SERVICES; i++)
+		if (is_at(&world->services[i], parts->family, parts->destination) &&
+		    (world->services[i].protocol == parts->protocol ||
+		     (parts->family == 6 && is_extension(parts->protocol))))
+			return true;
+	return false;
 }
 
 static void end(struct oracle_verdict *verdict, enum oracle_outcome outcome, enum oracle_exit exit)
@@ -179,8 +308,8 @@ static bool bears_option(const struct parts *parts)
 {
 	const uint8_t *option = parts->ip + IPV4;
 
-	return parts->header >= IPV4 + OPTION_PLAIN && option[0] == OPTION_TYPE &&
-	       option[2] == OPTION_MAGIC;
+	return parts->family == 4 && parts->header >= IPV4 + OPTION_PLAIN &&
+	       option[0] == OPTION_TYPE && option[2] == OPTION_MAGIC;
 }
 
 /* Is the option what the document says, and the only one? */
@@ -216,9 +345,9 @@ static int server_of(const struct oracle_world *world, const uint8_t *option)
 static void take_out_options(const struct parts *parts, struct oracle_verdict *verdict)
 {
 	size_t options = parts->header - IPV4;
-	uint8_t *ip = verdict->frame + ETHERNET;
+	uint8_t *ip = verdict->frame + parts->link;
 
-	memmove(ip + IPV4, ip + parts->header, verdict->length - ETHERNET - parts->header);
+	memmove(ip + IPV4, ip + parts->header, verdict->length - parts->link - parts->header);
 	verdict->length -= options;
 	ip[0] = 4 << 4 | IPV4 / 4;
 	ip[2] = (uint8_t)((parts->total - options) >> 8);
@@ -229,11 +358,18 @@ static void take_out_options(const struct parts *parts, struct oracle_verdict *v
 	ip[11] = (uint8_t)options;
 }
 
+static bool is_our_address(const struct oracle_world *world, const uint8_t *address)
+{
+	for (int i = 0; i < ORACLE_SERVICES; i++)
+		if (is_at(&world->services[i], 4, address))
+			return true;
+	return false;
+}
+
 /* The way to a client from here. */
 static void send_to_client(const struct oracle_world *world, uint32_t ifindex,
-			   const uint8_t *client, struct oracle_verdict *verdict)
+			   const uint8_t *client, size_t total, struct oracle_verdict *verdict)
 {
-	size_t total = get_16(verdict->frame + ETHERNET + 2);
 
 	for (int i = 0; i < ORACLE_NETWORKS; i++) {
 		const struct oracle_network *network = &world->networks[i];
@@ -242,7 +378,7 @@ static void send_to_client(const struct oracle_world *world, uint32_t ifindex,
 			continue;
 		/* These are no host's but ours. To Linux the network's own address is like any other. */
 		if (client[3] == 255 || client[3] == network->own[3] ||
-		    !memcmp(client, world->vip, 4) || total > network->mtu)
+		    is_our_address(world, client) || total > network->mtu)
 			break;
 		for (int j = 0; j < ORACLE_NEIGHBOURS; j++) {
 			const struct oracle_neighbour *neighbour = &world->neighbours[j];
@@ -261,7 +397,7 @@ static void send_to_client(const struct oracle_world *world, uint32_t ifindex,
 	end(verdict, OUTCOME_REPORT_NO_ROUTE, EXIT_NOWHERE);
 }
 
-static void receive_report(const struct oracle_world *world, uint32_t ifindex, const uint8_t *frame,
+static void receive_report(const struct oracle_world *world, uint32_t ifindex,
 			   const struct parts *parts,
 			   bool (*newer)(void *context, int server, uint32_t sequence),
 			   void *context, struct oracle_verdict *verdict)
@@ -278,7 +414,7 @@ static void receive_report(const struct oracle_world *world, uint32_t ifindex, c
 	if (verdict->server < 0)
 		return;
 	verdict->outcome = OUTCOME_REPORT_WRONG_SOURCE;
-	if (memcmp(frame + 6, world->backends[verdict->server].mac, 6) != 0)
+	if (memcmp(parts->frame + 6, world->backends[verdict->server].mac, 6) != 0)
 		return;
 	verdict->outcome = OUTCOME_REPORT_UNKEYED;
 	if (world->keyed && !(option[3] & FLAG_KEYED))
@@ -293,16 +429,20 @@ static void receive_report(const struct oracle_world *world, uint32_t ifindex, c
 				   OUTCOME_REPORT_OLD;
 	memcpy(client, parts->destination, sizeof(client));
 	take_out_options(parts, verdict);
-	send_to_client(world, ifindex, client, verdict);
+	send_to_client(world, ifindex, client, parts->total + IPV4 - parts->header, verdict);
 }
 
 /* Towards the service: on to a backend, whatever options it has. */
-static void forward(const uint8_t *frame, const struct parts *parts, struct oracle_verdict *verdict)
+static void forward(const struct parts *parts, struct oracle_verdict *verdict)
 {
-	(void)frame;
 	verdict->outcome = OUTCOME_FORWARDED;
-	verdict->tcp_flags = parts->tcp[13];
-	verdict->flow = (uint64_t)get_32(parts->source) << 16 | parts->source_port;
+	verdict->protocol = parts->protocol;
+	verdict->tcp_flags = parts->protocol == PROTOCOL_TCP ? parts->transport[13] : 0;
+	verdict->flow = (uint64_t)parts->source_port << 32 |
+			(uint64_t)parts->destination_port << 8 | (uint64_t)parts->protocol << 1 |
+			(parts->family == 6);
+	for (int i = 0; i < (parts->family == 4 ? 4 : 16); i++)
+		verdict->flow = (verdict->flow ^ parts->source[i]) * 0x100000001B3;
 }
 
 void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint8_t *frame,
@@ -310,8 +450,8 @@ void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint
 		  void *context, struct oracle_verdict *verdict)
 {
 	const struct oracle_port *port = port_of(world, ifindex);
-	struct parts parts = {.ip = frame + ETHERNET};
-	bool to_vip;
+	struct parts parts = {.frame = frame, .length = length};
+	enum found found;
 
 	memset(verdict, 0, offsetof(struct oracle_verdict, frame));
 	verdict->server = -1;
@@ -319,27 +459,21 @@ void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint
 	verdict->length = length;
 	end(verdict, OUTCOME_NOT_OURS, EXIT_HOST);
 
-	if (length < ETHERNET + IPV4 || get_16(frame + 12) != ETHERTYPE_IPV4 ||
-	    parts.ip[0] >> 4 != 4 || (parts.ip[0] & 0xF) < IPV4 / 4 || parts.ip[9] != PROTOCOL_TCP)
+	found = find_parts(&parts);
+	if (found == FOUND_NOT_IP || !port || memcmp(frame, port->mac, 6) != 0)
 		return;
-	if (!port || memcmp(frame, port->mac, 6) != 0)
-		return;
-	parts.source = parts.ip + 12;
-	parts.destination = parts.ip + 16;
-	to_vip = !memcmp(parts.destination, world->vip, 4);
-	if (is_fragment(parts.ip)) {
-		if (to_vip)
-			end(verdict, OUTCOME_FRAGMENT, EXIT_NOWHERE);
+	if (found == FOUND_BROKEN || found == FOUND_FRAGMENT) {
+		if (concerns_us(world, &parts))
+			end(verdict, found == FOUND_BROKEN ? OUTCOME_MALFORMED : OUTCOME_FRAGMENT,
+			    EXIT_NOWHERE);
 		return;
 	}
-	if (!find_tcp(frame, length, &parts)) {
-		if (to_vip)
-			end(verdict, OUTCOME_MALFORMED, EXIT_NOWHERE);
+	if (found != FOUND_ALL)
 		return;
-	}
-	if (to_vip && parts.destination_port == world->port)
-		forward(frame, &parts, verdict);
-	else if (!memcmp(parts.source, world->vip, 4) && parts.source_port == world->port &&
-		 bears_option(&parts))
-		receive_report(world, ifindex, frame, &parts, newer, context, verdict);
+	if (is_service(world, parts.family, parts.destination, parts.protocol,
+		       parts.destination_port))
+		forward(&parts, verdict);
+	else if (bears_option(&parts) &&
+		 is_service(world, parts.family, parts.source, parts.protocol, parts.source_port))
+		receive_report(world, ifindex, &parts, newer, context, verdict);
 }

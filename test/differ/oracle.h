@@ -15,6 +15,7 @@
 #define ORACLE_BACKENDS 3
 #define ORACLE_NEIGHBOURS 4
 #define ORACLE_NETWORKS 4
+#define ORACLE_SERVICES 4
 #define ORACLE_FRAME_MAX 2304
 
 /* What a packet ends as. The names are those that `plimsoll show` has. */
@@ -74,13 +75,20 @@ struct oracle_network {
 	uint32_t mtu;
 };
 
+/* address: 16 bytes, or the first 4 for family 4. */
+struct oracle_service {
+	int family; /* 4 or 6; 0 = none */
+	uint8_t address[16];
+	uint8_t protocol;
+	uint16_t port;
+};
+
 struct oracle_world {
 	struct oracle_port ports[ORACLE_PORTS];
 	struct oracle_backend backends[ORACLE_BACKENDS];
 	struct oracle_neighbour neighbours[ORACLE_NEIGHBOURS];
 	struct oracle_network networks[ORACLE_NETWORKS];
-	uint8_t vip[4];
-	uint16_t port;
+	struct oracle_service services[ORACLE_SERVICES];
 	bool keyed;
 	uint8_t key[16];
 };
@@ -98,8 +106,8 @@ struct oracle_verdict {
 	enum oracle_exit exit; /* of forwarded ones: by backend */
 	int server; /* index of the backend whose report it is, where that is believed or old */
 	struct oracle_report report;
-	uint8_t tcp_flags; /* of forwarded ones */
-	uint64_t flow; /* likewise: client's address and port */
+	uint8_t protocol, tcp_flags; /* of forwarded ones */
+	uint64_t flow; /* likewise: a number for client and service */
 	uint32_t resolve_ifindex; /* OUTCOME_REPORT_RESOLVING */
 	uint8_t frame
 		[ORACLE_FRAME_MAX]; /* as it goes on; of forwarded ones, without its new MAC addresses */

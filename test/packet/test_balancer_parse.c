@@ -51,6 +51,12 @@ static const struct balancer_case not_ours[] = {
 		LEFT_ALONE,
 	},
 	{
+		/* Found by test/differ: it was taken for an extension header of IPv6. */
+		.name = "a fragment of AH to the VIP",
+		.in = {.patches = {{AT_PROTOCOL, 51}, {AT_FRAGMENT, 0x20}}},
+		LEFT_ALONE,
+	},
+	{
 		.name = "another port",
 		.in = {.destination_port = VIP_PORT + 1},
 		LEFT_ALONE,
