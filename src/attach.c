@@ -16,9 +16,6 @@
 #include "kernel_needs.h"
 #include "log.h"
 
-/* Where our filters stand in tc's list: any number does, but it must always be the same. */
-#define TC_PRIORITY 94
-#define TC_HANDLE 1
 #define XDP_PIN "xdp-" /* and the interface */
 
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -294,7 +291,8 @@ static int qdisc_create(const struct runtime *runtime, const char *interface,
 static int refuse_occupied(const struct runtime *runtime, const char *interface,
 			   const struct bpf_tc_hook *hook)
 {
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = TC_HANDLE, .priority = TC_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
+		    .priority = ATTACH_TC_PRIORITY);
 	const char *direction = direction_name(hook->attach_point);
 
 	if (marker_exists(runtime, interface, direction) || bpf_tc_query(hook, &options))
@@ -302,7 +300,7 @@ static int refuse_occupied(const struct runtime *runtime, const char *interface,
 	log_error(
 		"%s: another instance's program (id %u) is attached to tc %s; stop that instance, or "
 		"remove a dead one's with `tc filter del dev %s %s pref %d`",
-		interface, options.prog_id, direction, interface, direction, TC_PRIORITY);
+		interface, options.prog_id, direction, interface, direction, ATTACH_TC_PRIORITY);
 	return -EBUSY;
 }
 
@@ -311,8 +309,9 @@ int attach_tc(const struct runtime *runtime, struct program program, const char 
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = TC_HANDLE, .priority = TC_PRIORITY,
-		    .prog_fd = program.now, .flags = BPF_TC_F_REPLACE);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
+		    .priority = ATTACH_TC_PRIORITY, .prog_fd = program.now,
+		    .flags = BPF_TC_F_REPLACE);
 	int err;
 
 	err = qdisc_create(runtime, interface, &hook);
@@ -335,7 +334,8 @@ static void filter_detach(const struct runtime *runtime, const char *interface, 
 			  enum bpf_tc_attach_point direction)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = direction);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = TC_HANDLE, .priority = TC_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
+		    .priority = ATTACH_TC_PRIORITY);
 	char path[PATH_MAX];
 	int err;
 

@@ -13,6 +13,10 @@
 
 #include "runtime.h"
 
+/* Where our filters stand in tc's list: any number does, but it must always be the same. */
+#define ATTACH_TC_PRIORITY 94
+#define ATTACH_TC_HANDLE 1
+
 /* libbpf's messages become debug messages of ours: what matters is told in our words. */
 void libbpf_quiet(void);
 

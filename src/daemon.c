@@ -43,6 +43,20 @@ static bool has_predecessor(const struct runtime *runtime)
 	return access(path, F_OK) == 0;
 }
 
+/* For who wants to know what runs here: a link to the file, in the instance's directory. */
+static void link_config(const struct daemon *daemon)
+{
+	const char *config = daemon->config_path;
+	char whole[PATH_MAX], path[PATH_MAX];
+
+	runtime_path(daemon->runtime.name, "config", path, sizeof(path));
+	unlink(path); /* a predecessor's */
+	if (!realpath(config, whole) || symlink(whole, path))
+		log_warning("%s: cannot be made a link to %s: %s; plimsoll doctor will ask for "
+			    "--config",
+			    path, config, strerror(errno));
+}
+
 static int open_host(struct daemon *daemon)
 {
 	char path[PATH_MAX];
@@ -237,6 +251,7 @@ void daemon_ready(struct daemon *daemon, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	link_config(daemon);
 	log_notice("ready: %s", text);
 	sd_notifyf(0, "READY=1\nSTATUS=%s", text);
 }

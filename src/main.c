@@ -48,6 +48,8 @@ static const struct verb verbs[] = {
 	 remove_options},
 	{"reload", reload_command, "read the configuration file again, and change what differs",
 	 reload_options},
+	{"doctor", doctor_command, "tell what is wrong here, why it matters, and what mends it",
+	 doctor_options},
 	{"check-config", check_config_command, "tell every mistake in a configuration file",
 	 check_config_options},
 	{"complete", complete_command, "tell shells what may come next on a command line",

@@ -16,6 +16,7 @@ extern const struct option_row add_options[];
 extern const struct option_row remove_options[];
 extern const struct option_row reload_options[];
 extern const struct option_row check_config_options[];
+extern const struct option_row doctor_options[];
 
 int show_command(int argc, char **argv);
 int top_command(int argc, char **argv);
@@ -29,5 +30,6 @@ int add_command(int argc, char **argv);
 int remove_command(int argc, char **argv);
 int reload_command(int argc, char **argv);
 int check_config_command(int argc, char **argv);
+int doctor_command(int argc, char **argv);
 
 #endif

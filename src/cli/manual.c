@@ -118,9 +118,10 @@ static void print_verb_page(const struct page *page, const char *title)
 	print_usage(page->verb);
 	printf(".Sh DESCRIPTION\n%.*s", page->told, page->prose);
 	print_options(page->verb->options);
-	printf(".Sh EXIT STATUS\n0: done. 1: it could not be done; standard error says why. "
-	       "2: wrong usage.\n%s.Sh SEE ALSO\n.Xr plimsoll 8\n",
-	       page->sections);
+	if (!strstr(page->sections, ".Sh EXIT STATUS")) /* unless a verb has its own */
+		printf(".Sh EXIT STATUS\n0: done. 1: it could not be done; standard error says why. "
+		       "2: wrong usage.\n");
+	printf("%s.Sh SEE ALSO\n.Xr plimsoll 8\n", page->sections);
 }
 
 static void print_main_page(const struct page *page)

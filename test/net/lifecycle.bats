@@ -95,22 +95,6 @@ connections_are_at_least() {
 
 # ------------------------------------------------------------------- what is left
 
-# snapshot MACHINE: what a daemon could have changed there.
-snapshot() {
-	echo '- addresses'
-	ip -n "$(namespace "$1")" -o address | sed 's/  */ /g'
-	echo '- links'
-	ip -n "$(namespace "$1")" -o link
-	echo '- settings'
-	inside "$1" sysctl -a -r '^net\.ipv4\.(ip_forward|conf\.)' 2>/dev/null
-	echo '- qdiscs and filters'
-	inside "$1" tc qdisc
-	inside "$1" tc filter show dev eth0 ingress 2>&1
-	inside "$1" tc filter show dev eth0 egress 2>&1
-	echo '- files'
-	find "/run/plimsoll/$(namespace "$1")" "/run/plimsoll/bpf/$(namespace "$1")" 2>/dev/null || true
-}
-
 # nothing_left MACHINE: it is as it was before it ever had a daemon.
 nothing_left() {
 	diff "$BATS_FILE_TMPDIR/$1" <(snapshot "$1") || fail "$1 is not as before"

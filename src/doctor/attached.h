@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The instance's programs and process, as the kernel has them. */
+#ifndef PLIMSOLL_DOCTOR_ATTACHED_H
+#define PLIMSOLL_DOCTOR_ATTACHED_H
+
+#include <bpf/libbpf.h>
+
+#include "doctor/subject.h"
+
+struct attached {
+	uint32_t program; /* its id */
+	bool jited;
+};
+
+/* The instance's XDP program for an interface, by its pinned link. */
+bool attached_xdp(const struct subject *subject, const struct link_facts *link,
+		  struct attached *attached);
+
+/* Its tc program on an interface. */
+bool attached_tc(const struct subject *subject, const struct link_facts *link,
+		 enum bpf_tc_attach_point direction, struct attached *attached);
+
+/* Any of them. */
+bool attached_first(const struct subject *subject, struct attached *attached);
+
+/* "Max open files" of the daemon: what is in force. False if it cannot be read. */
+bool process_limit(const struct subject *subject, const char *name, char *text, size_t size);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Whose programs are on the interfaces: ours, and who else's. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "doctor/attached.h"
+#include "doctor/checks.h"
+#include "netlink.h"
+#include "runtime.h"
+
+/* linux/bpf.h may be older than the kernel: programs of tcx, which run before the filters of tc. */
+#define ATTACH_TCX_INGRESS 46
+#define ATTACH_TCX_EGRESS 47
+
+#define FILTERS_MAX 16
+#define KIND_MAX 16
+
+static bool is_jited(uint32_t program)
+{
+	struct bpf_prog_info info = {0};
+	__u32 length = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(program);
+	bool jited;
+
+	if (fd < 0)
+		return false;
+	jited = !bpf_obj_get_info_by_fd(fd, &info, &length) && info.jited_prog_len;
+	close(fd);
+	return jited;
+}
+
+bool attached_xdp(const struct subject *subject, const struct link_facts *link,
+		  struct attached *attached)
+{
+	struct bpf_link_info info = {0};
+	__u32 length = sizeof(info);
+	char pins[PATH_MAX], path[PATH_MAX + 32];
+	int fd, err;
+
+	runtime_pins(subject->instance, pins, sizeof(pins));
+	snprintf(path, sizeof(path), "%s/xdp-%s", pins, link->name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return false;
+	err = bpf_obj_get_info_by_fd(fd, &info, &length);
+	close(fd);
+	if (err || (int)info.xdp.ifindex != link->index)
+		return false;
+	*attached = (struct attached){info.prog_id, is_jited(info.prog_id)};
+	return true;
+}
+
+bool attached_tc(const struct subject *subject, const struct link_facts *link,
+		 enum bpf_tc_attach_point direction, struct attached *attached)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->index, .attach_point = direction);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
+		    .priority = ATTACH_TC_PRIORITY);
+
+	(void)subject;
+	if (bpf_tc_query(&hook, &options))
+		return false;
+	*attached = (struct attached){options.prog_id, is_jited(options.prog_id)};
+	return true;
+}
+
+bool attached_first(const struct subject *subject, struct attached *attached)
+{
+	if (!*subject->instance || !subject->link_count)
+		return false;
+	return subject->role == CONFIG_BALANCER ?
+		       attached_xdp(subject, &subject->links[0], attached) :
+		       attached_tc(subject, &subject->links[0], BPF_TC_INGRESS, attached);
+}
+
+/* ------------------------------------------------------------------- ours */
+
+static void tell_missing(const struct subject *subject, const struct link_facts *link,
+			 const char *what, struct findings *findings)
+{
+	char command[PATH_MAX + 256];
+
+	saw(findings, RESULT_WRONG, "%s: %s is not there", link->name, what);
+	write_restart(subject, command, sizeof(command));
+	mend(findings, "%s", command);
+}
+
+static void check_balancer_programs(const struct subject *subject, const struct link_facts *link,
+				    struct findings *findings)
+{
+	struct attached xdp, tc;
+
+	if (!attached_xdp(subject, link, &xdp) || xdp.program != link->xdp_program)
+		tell_missing(subject, link, "our XDP program", findings);
+	else if (!attached_tc(subject, link, BPF_TC_INGRESS, &tc))
+		tell_missing(subject, link, "our program on tc ingress", findings);
+	else
+		saw(findings, RESULT_OK, "%s: XDP program %u, tc program %u", link->name,
+		    xdp.program, tc.program);
+}
+
+static void check_server_programs(const struct subject *subject, const struct link_facts *link,
+				  struct findings *findings)
+{
+	struct attached ingress, egress;
+
+	if (!attached_tc(subject, link, BPF_TC_INGRESS, &ingress))
+		tell_missing(subject, link, "our program on tc ingress", findings);
+	else if (!attached_tc(subject, link, BPF_TC_EGRESS, &egress))
+		tell_missing(subject, link, "our program on tc egress", findings);
+	else
+		saw(findings, RESULT_OK, "%s: tc programs %u and %u", link->name, ingress.program,
+		    egress.program);
+}
+
+void check_programs(const struct subject *subject, struct findings *findings)
+{
+	if (!*subject->instance) {
+		saw(findings, RESULT_SKIPPED, "no instance runs this configuration");
+		return;
+	}
+	for (size_t i = 0; i < subject->link_count; i++) {
+		const struct link_facts *link = &subject->links[i];
+
+		if (!link->index)
+			continue;
+		if (subject->role == CONFIG_BALANCER)
+			check_balancer_programs(subject, link, findings);
+		else
+			check_server_programs(subject, link, findings);
+	}
+	if (!json_array_size(findings->list))
+		saw(findings, RESULT_SKIPPED, "there is no interface to look at");
+}
+
+/* ------------------------------------------------------------------- others' */
+
+void check_xdp_others(const struct subject *subject, struct findings *findings)
+{
+	bool balances = subject->role == CONFIG_BALANCER;
+
+	for (size_t i = 0; i < subject->link_count; i++) {
+		const struct link_facts *link = &subject->links[i];
+		struct attached ours;
+
+		if (!link->xdp_program ||
+		    (*subject->instance && attached_xdp(subject, link, &ours) &&
+		     ours.program == link->xdp_program))
+			continue;
+		saw(findings, balances ? RESULT_WRONG : RESULT_ADVICE,
+		    "%s: XDP program %u is somebody else's; `bpftool prog show id %u` tells more",
+		    link->name, link->xdp_program, link->xdp_program);
+		mend(findings, "ip link set dev %s xdp off", link->name);
+	}
+	if (!json_array_size(findings->list))
+		saw(findings, RESULT_OK, "no other XDP program");
+}
+
+struct filter {
+	uint32_t priority;
+	char kind[KIND_MAX];
+};
+
+struct filters {
+	struct filter filter[FILTERS_MAX];
+	size_t count;
+};
+
+/* Each filter is told twice, the first time without a handle: as its place in the order. */
+static int note_filter(const struct nlmsghdr *message, void *context)
+{
+	const struct tcmsg *header = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attribute;
+	struct filters *filters = context;
+	struct filter *filter = &filters->filter[filters->count];
+
+	if (!header->tcm_handle || filters->count == FILTERS_MAX)
+		return MNL_CB_OK;
+	*filter = (struct filter){.priority = TC_H_MAJ(header->tcm_info) >> 16};
+	mnl_attr_for_each (attribute, message, sizeof(*header))
+		if (mnl_attr_get_type(attribute) == TCA_KIND)
+			snprintf(filter->kind, sizeof(filter->kind), "%s",
+				 mnl_attr_get_str(attribute));
+	filters->count++;
+	return MNL_CB_OK;
+}
+
+static void list_filters(int ifindex, uint32_t parent, struct filters *filters)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *request = netlink_begin(buffer, RTM_GETTFILTER, NLM_F_DUMP);
+	struct tcmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+
+	filters->count = 0;
+	header->tcm_family = AF_UNSPEC;
+	header->tcm_ifindex = ifindex;
+	header->tcm_parent = parent;
+	netlink_ask_once(request, note_filter, filters); /* without a qdisc there are none */
+}
+
+static unsigned int count_tcx(int ifindex, bool ingress)
+{
+	__u32 programs[16], count = 16, flags = 0;
+
+	if (bpf_prog_query(ifindex, ingress ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS, 0, &flags,
+			   programs, &count))
+		return 0; /* this kernel has no tcx */
+	return count;
+}
+
+static void judge_filters(const struct link_facts *link, bool ingress, struct findings *findings)
+{
+	const char *direction = ingress ? "ingress" : "egress";
+	unsigned int tcx = count_tcx(link->index, ingress);
+	struct filters filters;
+
+	list_filters(link->index,
+		     TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS),
+		     &filters);
+	for (size_t i = 0; i < filters.count; i++) {
+		const struct filter *filter = &filters.filter[i];
+
+		if (filter->priority >= ATTACH_TC_PRIORITY)
+			continue;
+		saw(findings, RESULT_WRONG,
+		    "%s: a filter on tc %s (%s, pref %u) stands before ours (pref %d)", link->name,
+		    direction, filter->kind, filter->priority, ATTACH_TC_PRIORITY);
+		mend(findings, "tc filter del dev %s %s pref %u", link->name, direction,
+		     filter->priority);
+	}
+	if (tcx) {
+		saw(findings, RESULT_ADVICE, "%s: %u tcx programs on %s run before ours",
+		    link->name, tcx, direction);
+		mend(findings, "bpftool net show dev %s", link->name);
+	}
+}
+
+void check_tc_others(const struct subject *subject, struct findings *findings)
+{
+	for (size_t i = 0; i < subject->link_count; i++) {
+		if (!subject->links[i].index)
+			continue;
+		judge_filters(&subject->links[i], true, findings);
+		if (subject->role == CONFIG_SERVER)
+			judge_filters(&subject->links[i], false, findings);
+	}
+	if (!json_array_size(findings->list))
+		saw(findings, RESULT_OK, "nobody's filter stands before ours");
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "doctor/subject.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/answer.h"
+#include "cli/client.h"
+#include "clock.h"
+#include "doctor/plan.h"
+#include "runtime.h"
+
+/* Counters have to have the time to rise. */
+#define LOOK_AGAIN_NS 500000000ULL
+
+static const char *const role_names[] = {
+	[CONFIG_BALANCER] = "balancer",
+	[CONFIG_SERVER] = "server",
+};
+
+const char *role_name(const struct subject *subject)
+{
+	return role_names[subject->role];
+}
+
+bool look_text(const struct subject *subject, char *text, size_t size, const char *format, ...)
+{
+	char path[PATH_MAX];
+	va_list arguments;
+	size_t used;
+	FILE *file;
+	bool read;
+
+	used = (size_t)snprintf(path, sizeof(path), "%s", subject->root);
+	va_start(arguments, format);
+	vsnprintf(path + used, sizeof(path) - used, format, arguments);
+	va_end(arguments);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	read = fgets(text, (int)size, file);
+	fclose(file);
+	if (read)
+		text[strcspn(text, "\n")] = '\0';
+	return read;
+}
+
+bool look_number(const struct subject *subject, long *value, const char *format, ...)
+{
+	char path[PATH_MAX], text[32], *end;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(path, sizeof(path), format, arguments);
+	va_end(arguments);
+	if (!look_text(subject, text, sizeof(text), "%s", path))
+		return false;
+	*value = strtol(text, &end, 0);
+	return end != text;
+}
+
+json_int_t counted(const struct subject *subject, const char *group, const char *name)
+{
+	return json_integer_value(json_object_get(json_object_get(subject->after, group), name));
+}
+
+json_int_t risen(const struct subject *subject, const char *group, const char *name)
+{
+	return counted(subject, group, name) -
+	       json_integer_value(json_object_get(json_object_get(subject->before, group), name));
+}
+
+static bool in_unit(const struct subject *subject, char *unit, size_t size)
+{
+	char text[256];
+	const char *name;
+
+	if (!subject->daemon ||
+	    !look_text(subject, text, sizeof(text), "/proc/%d/cgroup", (int)subject->daemon))
+		return false;
+	name = strrchr(text, '/');
+	if (!name || strncmp(name, "/plimsoll", strlen("/plimsoll")))
+		return false;
+	snprintf(unit, size, "%s", name + 1);
+	return true;
+}
+
+void write_restart(const struct subject *subject, char *text, size_t size)
+{
+	const char *role = role_name(subject);
+	char stop[32] = "", instance[96] = "", unit[96];
+
+	if (in_unit(subject, unit, sizeof(unit))) {
+		snprintf(text, size, "systemctl restart %s", unit);
+		return;
+	}
+	if (subject->daemon)
+		snprintf(stop, sizeof(stop), "kill %d; ", (int)subject->daemon);
+	if (*subject->instance && strcmp(subject->instance, role))
+		snprintf(instance, sizeof(instance), " --instance %s", subject->instance);
+	snprintf(text, size, "%splimsoll %s --config %s%s", stop, role,
+		 *subject->config_path ? subject->config_path : "FILE", instance);
+}
+
+void write_reload(const struct subject *subject, char *text, size_t size)
+{
+	const char *role = role_name(subject);
+
+	if (subject->role == CONFIG_SERVER)
+		write_restart(subject, text, size);
+	else if (strcmp(subject->instance, role))
+		snprintf(text, size, "plimsoll reload --instance %s", subject->instance);
+	else
+		snprintf(text, size, "plimsoll reload");
+}
+
+/* ------------------------------------------------------------------- which instance */
+
+/* The file that an instance was started with; its daemon leaves a link to it. */
+static bool config_of(const char *instance, char path[PATH_MAX])
+{
+	char link[PATH_MAX];
+	ssize_t length;
+
+	runtime_path(instance, "config", link, sizeof(link));
+	length = readlink(link, path, PATH_MAX - 1);
+	path[length > 0 ? length : 0] = '\0';
+	return length > 0;
+}
+
+static void compare_instance(const char *name, void *context)
+{
+	struct subject *subject = context;
+	char path[PATH_MAX];
+
+	if (!*subject->instance && config_of(name, path) && !strcmp(path, subject->config_path))
+		snprintf(subject->instance, sizeof(subject->instance), "%s", name);
+}
+
+/* Without a name: the one that was started with that file, or the only one if there is no file. */
+static int find_instance(struct subject *subject, const char *instance, bool json)
+{
+	if (instance || !*subject->config_path)
+		return answer_instance(json, instance, subject->instance);
+	runtime_each(compare_instance, subject);
+	return 0;
+}
+
+static void find_daemon(struct subject *subject)
+{
+	char path[PATH_MAX], status[PATH_MAX];
+	long pid;
+
+	if (!*subject->instance)
+		return;
+	runtime_path(subject->instance, "lock", path, sizeof(path));
+	/* The lock is where it is, whatever root the host's files have. */
+	if (look_number(&(struct subject){.root = ""}, &pid, "%s", path) && pid > 0) {
+		snprintf(status, sizeof(status), "/proc/%ld", pid);
+		subject->daemon = access(status, F_OK) ? 0 : (pid_t)pid;
+	}
+}
+
+/* Another network than the daemon's has other interfaces: everything we could say would be wrong. */
+static int check_network(const struct subject *subject, bool json)
+{
+	char path[64], own[64] = "", other[64] = "";
+
+	if (!subject->daemon)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)subject->daemon);
+	if (readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0 ||
+	    readlink(path, other, sizeof(other) - 1) < 0 || !strcmp(own, other))
+		return 0;
+	answer_fail(json,
+		    "instance %s runs in another network namespace; look from inside: nsenter "
+		    "--net=/proc/%d/ns/net plimsoll doctor --instance %s",
+		    subject->instance, (int)subject->daemon, subject->instance);
+	return -EXDEV;
+}
+
+/* ------------------------------------------------------------------- what is told of it */
+
+static void note_mistake(const char *path, int line, const char *key, const char *message,
+			 void *context)
+{
+	(void)path;
+	json_array_append_new(context, json_pack("{s:i,s:s,s:s}", "line", line, "key",
+						 key ? key : "", "message", message));
+}
+
+static void read_config(struct subject *subject, bool guess)
+{
+	struct config *config = NULL;
+
+	if (!*subject->config_path)
+		return;
+	subject->mistakes = json_array();
+	if (guess && config_guess_role(subject->config_path, &subject->role, note_mistake,
+				       subject->mistakes))
+		return;
+	if (config_read(subject->config_path, subject->role, &config, note_mistake,
+			subject->mistakes))
+		return;
+	subject->plan = plan_of_config(config);
+	subject->keyed = config->keyed;
+	if (config->listening)
+		endpoint_format(&config->listen, subject->listen);
+	if (config->agent_listening)
+		endpoint_format(&config->agent_listen, subject->agent_listen);
+	config_free(config);
+}
+
+static void ask_daemon(struct subject *subject)
+{
+	if (!*subject->instance)
+		return;
+	if (client_get(subject->instance, "/api/v1/status", &subject->before)) {
+		snprintf(subject->failure, sizeof(subject->failure), "%s",
+			 client_error(subject->before));
+		json_decref(subject->before);
+		subject->before = NULL;
+		return;
+	}
+	subject->seconds = (double)now_ns() / 1e9;
+	subject->plan_in_force = plan_of_status(subject->before);
+}
+
+static bool role_of_status(struct subject *subject)
+{
+	const char *role = json_string_value(json_object_get(subject->before, "role"));
+
+	if (role)
+		subject->role = strcmp(role, "server") ? CONFIG_BALANCER : CONFIG_SERVER;
+	return role;
+}
+
+static void look_at_links(struct subject *subject)
+{
+	json_t *name;
+	size_t i;
+
+	json_array_foreach (json_object_get(subject->plan, "interfaces"), i, name) {
+		if (subject->link_count == LINKS_MAX)
+			break;
+		subject->links[subject->link_count].name = json_string_value(name);
+		link_look(&subject->links[subject->link_count++]);
+	}
+}
+
+int subject_open(struct subject *subject, const char *config_path, const char *instance, bool json)
+{
+	char path[PATH_MAX];
+	int err;
+
+	memset(subject, 0, sizeof(*subject));
+	subject->root = "";
+	if (config_path && !realpath(config_path, path)) {
+		answer_fail(json, "%s: %m", config_path);
+		return -errno;
+	}
+	if (config_path)
+		snprintf(subject->config_path, sizeof(subject->config_path), "%s", path);
+	err = find_instance(subject, instance, json);
+	if (err)
+		return err;
+	find_daemon(subject);
+	err = check_network(subject, json);
+	if (err)
+		return err;
+	if (!config_path && config_of(subject->instance, path))
+		snprintf(subject->config_path, sizeof(subject->config_path), "%s", path);
+	ask_daemon(subject);
+	read_config(subject, !role_of_status(subject));
+	if (!subject->plan && subject->plan_in_force)
+		subject->plan = json_incref(subject->plan_in_force);
+	if (!subject->plan) {
+		answer_fail(json, "neither a configuration nor a daemon says what to look at: %s",
+			    *subject->failure ? subject->failure : "see \"plimsoll check-config\"");
+		return -ENODATA;
+	}
+	look_at_links(subject);
+	return 0;
+}
+
+void subject_close(struct subject *subject)
+{
+	json_decref(subject->plan);
+	json_decref(subject->plan_in_force);
+	json_decref(subject->mistakes);
+	json_decref(subject->before);
+	json_decref(subject->after);
+}
+
+void subject_look_again(struct subject *subject)
+{
+	double now = (double)now_ns() / 1e9;
+	double rest = LOOK_AGAIN_NS / 1e9 - (now - subject->seconds);
+	struct timespec pause = {.tv_nsec = (long)(rest * 1e9)};
+
+	if (!subject->before || subject->after)
+		return;
+	if (rest > 0)
+		nanosleep(&pause, NULL);
+	if (client_get(subject->instance, "/api/v1/status", &subject->after)) {
+		json_decref(subject->after);
+		subject->after = NULL;
+	}
+	subject->seconds = (double)now_ns() / 1e9 - subject->seconds;
+}
