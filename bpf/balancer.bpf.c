@@ -16,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "carrier.h"
+#include "check.h"
 #include "checksum.h"
 #include "flow.h"
 #include "hash.h"
@@ -116,16 +117,6 @@ static __always_inline int for_this_machine(const struct context *context)
 		if (interface[i].ifindex == context->xdp->ingress_ifindex)
 			return mac_equal(interface[i].mac, context->packet.eth->h_dest);
 	return 0;
-}
-
-/* Of TCP's only: which connections servers have seen is told of those. */
-static __always_inline void count_sent(const struct backend *backend)
-{
-	__u32 server = backend->server;
-	struct load *load = bpf_map_lookup_elem(&loads, &server);
-
-	if (load)
-		__sync_fetch_and_add(&load->connections_sent, 1);
 }
 
 /* A flow has gone on, and so its backend has answered. */
@@ -362,7 +353,6 @@ static __always_inline enum verdict receive_report(struct context *context,
 	load = bpf_map_lookup_elem(&loads, &index);
 	if (!load)
 		return VERDICT_REPORT_UNKNOWN_SERVER;
-
 	return load_update(load, &received->report, bpf_ktime_get_ns()) ? VERDICT_REPORT_TAKEN :
 									  VERDICT_REPORT_OLD;
 }
@@ -449,15 +439,22 @@ int balancer(struct xdp_md *xdp)
 	return finish(&context, verdict);
 }
 
-/* Behind XDP: sends on what leave_to_resolve() has left to the host. */
+/* Behind XDP: sends on what leave_to_resolve() has left to the host; or the answer to a check has come. */
 SEC("tc")
 int resolve(struct __sk_buff *skb)
 {
 	struct resolve_note *note = (void *)(long)skb->data_meta;
 
 	if ((void *)(note + 1) > (void *)(long)skb->data || note->magic != RESOLVE_MAGIC)
-		return TC_ACT_UNSPEC;
+		return check_return(skb);
 	return bpf_redirect_neigh(note->ifindex, 0, 0, 0);
+}
+
+/* What the host itself sends: a check may be among it. */
+SEC("tc")
+int check(struct __sk_buff *skb)
+{
+	return check_leave(skb);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -6,6 +6,7 @@
 #ifndef PLIMSOLL_CARRIER_H
 #define PLIMSOLL_CARRIER_H
 
+#include "check.h"
 #include "checksum.h"
 #include "maps.h"
 #include "packet.h"
@@ -143,6 +144,16 @@ static __always_inline int carrier_send(const struct carrier *carrier)
 	}
 }
 
+/* The answer to a check is the host's. */
+static __always_inline int carrier_answers_check(const struct carrier *carrier)
+{
+	const struct tcphdr *tcp = (void *)(carrier->ip + 1);
+	struct ip_address service = address_from_ipv4(carrier->ip->saddr);
+
+	return (void *)(tcp + 1) <= (void *)(long)carrier->xdp->data_end &&
+	       check_is_answer(&service, tcp->source, tcp->dest);
+}
+
 /* Of its own for the stack. Returns as carrier_send() does. */
 __noinline int carrier_go_on(struct xdp_md *xdp, __u32 link_header_length, __u32 option_length)
 {
@@ -150,6 +161,8 @@ __noinline int carrier_go_on(struct xdp_md *xdp, __u32 link_header_length, __u32
 
 	if (carrier_find(&carrier) || carrier_cut(&carrier, option_length))
 		return VERDICT_REPORT_NO_ROOM;
+	if (carrier_answers_check(&carrier))
+		return VERDICT_REPORT_CHECK;
 	return carrier_send(&carrier);
 }
 

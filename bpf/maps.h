@@ -68,6 +68,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CHECK_SOCKETS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* mostly there are few */
+	__type(key, __be16); /* port */
+	__type(value, struct check_socket);
+} check_sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SERVERS_MAX);
 	__type(key, __be32); /* server id */
 	__type(value, struct server);

@@ -20,29 +20,31 @@
  * Everything that can become of a packet at the balancer, once each: the name for machines, the
  * action the kernel is told, and the sentence for people.
  */
-#define VERDICTS(X)                                                                                \
-	X(NONE, "none", PASS, "not decided")                                                       \
-	X(NOT_OURS, "not-ours", PASS, "neither to a service nor a report: left to the host")       \
-	X(FORWARDED, "forwarded", SEND, "sent on to its backend")                                  \
-	X(REPORT_TAKEN, "report-taken", SEND, "report believed, taken out, packet sent to client") \
-	X(REPORT_OLD, "report-old", SEND,                                                          \
-	  "report not newer than the last: not believed, taken out, packet sent to client")        \
-	X(REPORT_RESOLVING, "report-resolving", PASS,                                              \
-	  "report taken out; the host finds the client's next hop and sends the packet")           \
-	X(MALFORMED, "malformed", DROP, "header cut short or with lengths that lie")               \
-	X(FRAGMENT, "fragment", DROP, "fragment to a service: its ports are unknown")              \
-	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")         \
-	X(NO_NEIGHBOUR, "no-neighbour", DROP, "the backend's MAC address is not known")            \
-	X(REPORT_MALFORMED, "report-malformed", DROP,                                              \
-	  "report with a wrong version, length or checksum")                                       \
-	X(REPORT_UNKNOWN_SERVER, "report-unknown-server", DROP,                                    \
-	  "report from a server not in config")                                                    \
-	X(REPORT_WRONG_SOURCE, "report-wrong-source", DROP,                                        \
-	  "report whose packet does not come from that server's MAC address")                      \
-	X(REPORT_UNKEYED, "report-unkeyed", DROP,                                                  \
-	  "report without a tag where a key is configured")                                        \
-	X(REPORT_WRONG_TAG, "report-wrong-tag", DROP, "report whose tag does not fit the key")     \
-	X(REPORT_NO_ROUTE, "report-no-route", DROP, "no route from here to the report's client")   \
+#define VERDICTS(X)                                                                                 \
+	X(NONE, "none", PASS, "not decided")                                                        \
+	X(NOT_OURS, "not-ours", PASS, "neither to a service nor a report: left to the host")        \
+	X(FORWARDED, "forwarded", SEND, "sent on to its backend")                                   \
+	X(REPORT_TAKEN, "report-taken", SEND, "report believed, taken out, packet sent to client")  \
+	X(REPORT_OLD, "report-old", SEND,                                                           \
+	  "report not newer than the last: not believed, taken out, packet sent to client")         \
+	X(REPORT_RESOLVING, "report-resolving", PASS,                                               \
+	  "report taken out; the host finds the client's next hop and sends the packet")            \
+	X(REPORT_CHECK, "report-check", PASS,                                                       \
+	  "report believed or not, taken out of the answer to a health check, which is the host's") \
+	X(MALFORMED, "malformed", DROP, "header cut short or with lengths that lie")                \
+	X(FRAGMENT, "fragment", DROP, "fragment to a service: its ports are unknown")               \
+	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")          \
+	X(NO_NEIGHBOUR, "no-neighbour", DROP, "the backend's MAC address is not known")             \
+	X(REPORT_MALFORMED, "report-malformed", DROP,                                               \
+	  "report with a wrong version, length or checksum")                                        \
+	X(REPORT_UNKNOWN_SERVER, "report-unknown-server", DROP,                                     \
+	  "report from a server not in config")                                                     \
+	X(REPORT_WRONG_SOURCE, "report-wrong-source", DROP,                                         \
+	  "report whose packet does not come from that server's MAC address")                       \
+	X(REPORT_UNKEYED, "report-unkeyed", DROP,                                                   \
+	  "report without a tag where a key is configured")                                         \
+	X(REPORT_WRONG_TAG, "report-wrong-tag", DROP, "report whose tag does not fit the key")      \
+	X(REPORT_NO_ROUTE, "report-no-route", DROP, "no route from here to the report's client")    \
 	X(REPORT_NO_ROOM, "report-no-room", DROP, "the kernel would not let the option be cut out")
 
 enum verdict {
@@ -97,6 +99,19 @@ enum feedback {
 };
 
 /* ------------------------------------------------------------------ balancer */
+
+/* What becomes of new flows when no backend of a service is up. */
+enum all_down {
+	ALL_DOWN_TRY_ALL,
+	ALL_DOWN_RESET,
+	ALL_DOWN_DROP,
+};
+
+/* What becomes of flows whose backend is down. */
+enum dead_flows {
+	DEAD_FLOWS_LEAVE,
+	DEAD_FLOWS_RESET,
+};
 
 #define INTERFACES_MAX 4
 
@@ -196,6 +211,18 @@ struct health {
 	__u32 trials;
 	__u32 moved; /* repeated SYNs that went to another backend instead, ever */
 } __attribute__((aligned(64)));
+
+/*
+ * A socket of our own by which a backend is checked: connected to the server's own address, while its packets
+ * have the service's. By its port.
+ */
+#define CHECK_SOCKETS_MAX 16384
+struct check_socket {
+	struct ip_address service, server;
+	__u32 backend; /* by whose way its packets go */
+	__be16 port; /* of service and server */
+	__u16 pad;
+};
 
 #define COST_BITS 20
 #define COST_ONE (1 << COST_BITS) /* cost of a connection at weight 1 */

@@ -14,7 +14,7 @@ lab_config() {
 	local min_interval='' max_interval='' max_share='' in_band=''
 	# shellcheck disable=SC2034 # likewise, in service_options()
 	local choices='' stale_after='' signal=in-flight pending='' poll_interval='' poll_protocol='' \
-		poll_port=''
+		poll_port='' health='' all_down='' dead_flows='' slow_start=''
 	local balancers='' key=no agent=no argument machine
 
 	require_lab 'lab config'
@@ -24,13 +24,15 @@ lab_config() {
 		case $argument in
 		policy=* | feedback=* | choices=* | stale_after=* | weights=* | min_interval=* | \
 			max_interval=* | max_share=* | in_band=* | signal=* | pending=* | poll_interval=* | \
-			poll_protocol=* | poll_port=* | agent=* | key=*) declare "${argument?}" ;;
+			poll_protocol=* | poll_port=* | agent=* | key=* | health=* | all_down=* | dead_flows=* | \
+			slow_start=*) declare "${argument?}" ;;
 		servers=*) servers=${argument#*=} servers=${servers//,/ } ;;
 		balancers=*) balancers=${argument#*=} balancers=${balancers//,/ } ;;
 		*) die "config: \"$argument\" is unknown; policy=, feedback=, choices=, stale_after=, weights=1,2," \
 			'servers=s1,s2, balancers=b1 (that agents report to; may be empty), min_interval=,' \
 			'max_interval=, max_share=, in_band=no, signal=, pending=no, poll_interval=, poll_protocol=,' \
-			'poll_port=, agent=yes and key=yes are known' ;;
+			'poll_port=, health={check: tcp}, all_down=, dead_flows=, slow_start=, agent=yes and' \
+			'key=yes are known' ;;
 		esac
 	done
 	if [ "$key" = yes ]; then
@@ -74,7 +76,8 @@ balancer_configuration() {
 service_options() {
 	local name
 
-	for name in choices stale_after signal pending poll_interval poll_protocol poll_port; do
+	for name in choices stale_after signal pending poll_interval poll_protocol poll_port health all_down \
+		dead_flows slow_start; do
 		[ -z "${!name}" ] || echo "    $name: ${!name}"
 	done
 }

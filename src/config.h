@@ -18,6 +18,7 @@
 #define CONFIG_NAME_MAX 64
 #define CONFIG_INTERFACE_MAX 16 /* IFNAMSIZ */
 #define CONFIG_PATH_MAX 256
+#define CONFIG_CHECK_PATH_MAX 128
 
 enum config_role {
 	CONFIG_BALANCER,
@@ -27,6 +28,21 @@ enum config_role {
 enum poll_protocol {
 	POLL_REPORT, /* a UDP datagram each way, the answer with a report's body */
 	POLL_AGENT_CHECK, /* HAProxy's agent-check, over TCP */
+};
+
+enum check_kind {
+	CHECK_NONE, /* only what clients' connections tell */
+	CHECK_TCP,
+	CHECK_HTTP,
+};
+
+struct health_config {
+	uint32_t check; /* enum check_kind; default CHECK_NONE */
+	uint32_t expect; /* an HTTP status; default 200 */
+	char path[CONFIG_CHECK_PATH_MAX]; /* default / */
+	uint64_t interval_ns; /* default 1 s */
+	uint64_t timeout_ns; /* default 500 ms */
+	uint32_t rise, fall; /* default 2 and 3 */
 };
 
 struct backend_config {
@@ -52,6 +68,10 @@ struct service_config {
 	uint32_t choices; /* 1..CHOICES_MAX; default 4 */
 	uint64_t stale_after_ns; /* default 1 s, and where polled at least 3 intervals */
 	uint32_t ring_size; /* a prime up to RING_SIZE_MAX; default 16381 */
+	struct health_config health;
+	uint32_t all_down; /* enum all_down; default ALL_DOWN_TRY_ALL */
+	uint32_t dead_flows; /* enum dead_flows; default DEAD_FLOWS_LEAVE */
+	uint64_t slow_start_ns; /* default 10 s; 0 = at once */
 	struct backend_config *backends; /* none for a server */
 	size_t backend_count;
 	bool leaving; /* likewise */
@@ -134,5 +154,6 @@ void config_explain(enum config_role role, FILE *out);
 const char *policy_name(enum policy policy);
 const char *signal_name(enum signal signal);
 const char *feedback_name(enum feedback feedback);
+const char *check_name(enum check_kind check);
 
 #endif

@@ -252,6 +252,7 @@ static void settle(struct balancer *balancer, struct setting *before)
 	each_new(balancer, before->config, balancer->daemon.config, SIZE_MAX, forget_one, &err);
 	tables_prune(&balancer->dataplane);
 	release_host(balancer, before->config, balancer->daemon.config);
+	health_follow(&balancer->health, balancer->rebuild);
 	leave_begin(balancer);
 	poll_adopt(balancer->poller, before->poller);
 	discard(before);

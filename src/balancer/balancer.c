@@ -274,6 +274,31 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 	tell_ready(balancer);
 }
 
+static void look_at_health(evutil_socket_t fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	health_look(context);
+}
+
+static int start_health(struct balancer *balancer)
+{
+	struct checks *checks = checks_open(balancer->daemon.base, &balancer->dataplane);
+
+	balancer->health = (struct health_watch){
+		.dataplane = &balancer->dataplane,
+		.events = balancer->sources.events,
+		.rebuild = balancer->rebuild,
+		.checks = checks,
+	};
+	balancer->sources.health = &balancer->health;
+	if (!checks)
+		return -ENOMEM;
+	balancer->health_timer = daemon_every(&balancer->daemon, HEALTH_INTERVAL_MS, look_at_health,
+					      &balancer->health);
+	return balancer->health_timer ? checks_follow(checks) : -ENOMEM;
+}
+
 static int start_timers(struct balancer *balancer)
 {
 	struct daemon *daemon = &balancer->daemon;
@@ -316,6 +341,8 @@ static int start(struct balancer *balancer)
 	if (!daemon->inherited)
 		err = take_place(balancer);
 	if (!err)
+		err = start_health(balancer);
+	if (!err)
 		err = start_timers(balancer);
 	return err;
 }
@@ -341,6 +368,9 @@ int balancer_command(int argc, char **argv)
 		event_free(balancer.weighting);
 	if (balancer.patience)
 		event_free(balancer.patience);
+	if (balancer.health_timer)
+		event_free(balancer.health_timer);
+	checks_close(balancer.health.checks);
 	rebuild_close(balancer.rebuild);
 	weights_close(balancer.weights);
 	poll_close(balancer.poller);

@@ -6,7 +6,9 @@
 #ifndef PLIMSOLL_BALANCER_PRIVATE_H
 #define PLIMSOLL_BALANCER_PRIVATE_H
 
+#include "balancer/checks.h"
 #include "balancer/dataplane.h"
+#include "balancer/health_watch.h"
 #include "balancer/poll.h"
 #include "balancer/rebuild.h"
 #include "balancer/routes.h"
@@ -21,7 +23,8 @@ struct balancer {
 	struct poller *poller;
 	struct weights *weights;
 	struct rebuild *rebuild; /* of rings; none before all backends are watched */
-	struct event *sampling, *weighting, *patience;
+	struct health_watch health;
+	struct event *sampling, *weighting, *patience, *health_timer;
 	bool in_place; /* it is our programs that packets meet */
 };
 

@@ -145,6 +145,7 @@ int change_apply(struct sources *sources, size_t i, size_t j, const struct chang
 	if (reweighs)
 		weights_restart(sources->weights, i, j);
 	tell(sources, service, member, &before);
+	health_look(sources->health);
 	if (takes_connections(service))
 		return 0;
 	*warning = "no backend of the service takes new connections now: they are dropped";

@@ -154,7 +154,10 @@ static int load_programs(struct dataplane *dataplane)
 	dataplane->flows = map_view(bpf->maps.flows, PROT_READ | PROT_WRITE);
 	dataplane->loads = map_view(bpf->maps.loads, PROT_READ | PROT_WRITE);
 	dataplane->backends = map_view(bpf->maps.backends, PROT_READ | PROT_WRITE);
-	return dataplane->flows && dataplane->loads && dataplane->backends ? 0 : -ENOMEM;
+	dataplane->healths = map_view(bpf->maps.healths, PROT_READ | PROT_WRITE);
+	return dataplane->flows && dataplane->loads && dataplane->backends && dataplane->healths ?
+		       0 :
+		       -ENOMEM;
 }
 
 int dataplane_load(struct dataplane *dataplane, struct config *config, const struct config *file,
@@ -198,11 +201,13 @@ static int keep(struct dataplane *dataplane)
 		err = program_keep(dataplane->runtime, dataplane->bpf->progs.balancer);
 	if (!err)
 		err = program_keep(dataplane->runtime, dataplane->bpf->progs.resolve);
+	if (!err)
+		err = program_keep(dataplane->runtime, dataplane->bpf->progs.check);
 	return err;
 }
 
 struct programs {
-	struct program balancer, resolve;
+	struct program balancer, resolve, check;
 };
 
 static int attach(struct dataplane *dataplane, const struct programs *programs,
@@ -213,6 +218,10 @@ static int attach(struct dataplane *dataplane, const struct programs *programs,
 	/* First what XDP leaves work to. */
 	err = attach_tc(dataplane->runtime, programs->resolve, interface->name, interface->ifindex,
 			BPF_TC_INGRESS);
+	/* A predecessor may have had none. */
+	if (!err && programs->check.now >= 0)
+		err = attach_tc(dataplane->runtime, programs->check, interface->name,
+				interface->ifindex, BPF_TC_EGRESS);
 	return err ? err :
 		     attach_xdp(dataplane->runtime, programs->balancer, interface->name,
 				interface->ifindex, &interface->native);
@@ -224,6 +233,7 @@ static void go_back(struct dataplane *dataplane, const struct programs *programs
 	struct programs back = {
 		.balancer = program_swapped(programs->balancer),
 		.resolve = program_swapped(programs->resolve),
+		.check = program_swapped(programs->check),
 	};
 
 	if (back.balancer.now < 0 || back.resolve.now < 0)
@@ -269,6 +279,7 @@ int dataplane_attach(struct dataplane *dataplane)
 	struct programs programs = {
 		.balancer = program_of(runtime, bpf->progs.balancer),
 		.resolve = program_of(runtime, bpf->progs.resolve),
+		.check = program_of(runtime, bpf->progs.check),
 	};
 	int err = try_program(programs.balancer.now);
 
@@ -281,6 +292,7 @@ int dataplane_attach(struct dataplane *dataplane)
 	}
 	program_forget(&programs.balancer);
 	program_forget(&programs.resolve);
+	program_forget(&programs.check);
 	return err;
 }
 
@@ -289,6 +301,7 @@ int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *c
 	const struct programs programs = {
 		.balancer = {bpf_program__fd(dataplane->bpf->progs.balancer), -1},
 		.resolve = {bpf_program__fd(dataplane->bpf->progs.resolve), -1},
+		.check = {bpf_program__fd(dataplane->bpf->progs.check), -1},
 	};
 	size_t first = dataplane->interface_count;
 	int err = 0;
@@ -341,6 +354,8 @@ void dataplane_close(struct dataplane *dataplane)
 		munmap(dataplane->loads, SERVERS_MAX * sizeof(struct load));
 	if (dataplane->backends)
 		munmap(dataplane->backends, BACKENDS_MAX * sizeof(struct backend));
+	if (dataplane->healths)
+		munmap(dataplane->healths, BACKENDS_MAX * sizeof(struct health));
 	balancer_bpf__destroy(dataplane->bpf);
 	memset(dataplane, 0, sizeof(*dataplane));
 }

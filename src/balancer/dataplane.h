@@ -10,13 +10,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
+#include "balancer/health_state.h"
 #include "config.h"
 #include "inherit.h"
 #include "neighbour.h"
 #include "runtime.h"
 
 #define WEIGHT_ONE 256 /* weights in force have 8 bits behind the point */
+
+/* What is known of a backend's health; health_watch.h keeps it. */
+struct member_health {
+	struct health_facts facts; /* by which it was last judged */
+	enum health_state state;
+	time_t since; /* 0: has not been looked at yet */
+	uint64_t asked_ns; /* when it was first looked at, and asked for by ARP */
+	uint64_t suspect_ns; /* when it was last seen to be */
+	uint64_t back_ns; /* when it came back from being down; 0: it starts slowly no more */
+	char cause[HEALTH_CAUSE_MAX];
+	struct check *check; /* NULL: is not checked */
+};
 
 /* A backend of a service, as the daemon knows it. */
 struct member {
@@ -25,8 +39,10 @@ struct member {
 	uint32_t index; /* into the map `backends` */
 	uint32_t server; /* into the map `loads` */
 	uint32_t weight; /* in force, in 1/WEIGHT_ONE */
+	uint32_t ramp; /* the part of it that counts, in 1/HEALTH_RAMP_ONE */
 	uint64_t leaves_after; /* so many walks through the flow table, if it leaves */
 	struct neighbour neighbour;
+	struct member_health health;
 };
 
 struct balanced_service {
@@ -57,6 +73,7 @@ struct dataplane {
 	struct load *loads; /* likewise */
 	struct backend *backends; /* likewise */
 	uint32_t next_backend; /* index that may be free */
+	struct health *healths; /* likewise */
 };
 
 /*
@@ -88,8 +105,11 @@ size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbo
 /* The number of the first member of service i, where all services' are counted one after another. */
 size_t first_member(const struct dataplane *dataplane, size_t i);
 
-/* Whether new connections may go to it: it can be reached and does not drain. */
+/* Whether new connections may go to it: it can be reached, is not down and does not drain. */
 bool member_is_open(const struct member *member);
+
+/* Its weight in force, in 1/WEIGHT_ONE, or the part of it that a slow start allows. */
+uint32_t member_weight(const struct member *member);
 
 /* Tells the data path a service's settings anew; its ring stays. 0 or -errno. */
 int dataplane_write_service(struct dataplane *dataplane, const struct balanced_service *service);

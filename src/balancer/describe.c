@@ -2,6 +2,7 @@
 /* A service, a backend and a server as JSON. */
 #include <arpa/inet.h>
 
+#include "balancer/checks.h"
 #include "balancer/status.h"
 #include "balancer/status_private.h"
 #include "choose.h"
@@ -49,24 +50,11 @@ static void set_feedback(json_t *object, const struct load *load, uint64_t stale
 	json_set_integer(object, "pending", copy.received_ns ? load_pending(&copy) : 0);
 }
 
-const char *member_state(const struct member *member)
-{
-	if (member->config->draining)
-		return "draining";
-	return member->neighbour.resolved ? "up" : "no-neighbour";
-}
-
-const char *member_cause(const struct status *status, const struct balanced_service *service,
-			 const struct member *member)
+const char *load_cause(const struct status *status, const struct balanced_service *service,
+		       const struct member *member)
 {
 	struct load load = status->dataplane->loads[member->server];
 
-	if (member->config->leaving)
-		return "is removed: it is gone when its last connection has ended";
-	if (member->config->draining)
-		return "drains: new connections go to the others";
-	if (!member->neighbour.resolved)
-		return "does not answer ARP: new connections go to the others";
 	if (service->config->feedback == FEEDBACK_NONE)
 		return NULL;
 	if (!load.received_ns)
@@ -75,6 +63,33 @@ const char *member_cause(const struct status *status, const struct balanced_serv
 		return "has not reported its load for longer than stale_after: counts as the mean "
 		       "of the others";
 	return NULL;
+}
+
+static void set_health(json_t *object, const struct status *status,
+		       const struct balanced_service *service, const struct member *member)
+{
+	const struct health *evidence = &status->dataplane->healths[member->index];
+	const char *load = load_cause(status, service, member);
+	char check[CHECK_TEXT_MAX], text[32];
+	struct tm since;
+
+	json_object_set_new(object, "state", json_string(health_state_name(member->health.state)));
+	json_object_set_new(object, "cause", json_string(member->health.cause));
+	gmtime_r(&member->health.since, &since);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &since);
+	json_object_set_new(object, "since", json_string(text));
+	json_object_set_new(object, "check",
+			    member->health.check ?
+				    json_string(check_describe(member->health.check, check)) :
+				    json_null());
+	json_object_set_new(object, "check_result",
+			    member->health.check ?
+				    json_string(check_record_of(member->health.check)->result) :
+				    json_null());
+	json_set_integer(object, "unanswered", evidence->unanswered);
+	json_set_integer(object, "moved", evidence->moved);
+	json_set_integer(object, "handshake_us", evidence->handshake_us);
+	json_object_set_new(object, "load_cause", load ? json_string(load) : json_null());
 }
 
 static void set_polls(json_t *object, const struct poll_counts *counts)
@@ -112,15 +127,13 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 	char text[ADDRESS_TEXT_MAX > MAC_TEXT_MAX ? ADDRESS_TEXT_MAX : MAC_TEXT_MAX];
 	struct poll_counts polls = poll_counts_of(status->poller, service->config, config->address);
 	const struct load *load = &status->dataplane->loads[member->server];
-	const char *cause = member_cause(status, service, member);
 	json_t *object = json_object();
 
 	json_object_set_new(object, "address", json_string(address_format(config->address, text)));
 	json_set_integer(object, "weight", member->config->weight);
-	json_set_real(object, "weight_in_force", (double)member->weight / WEIGHT_ONE);
+	json_set_real(object, "weight_in_force", (double)member_weight(member) / WEIGHT_ONE);
 	json_object_set_new(object, "forward", json_string("l2"));
-	json_object_set_new(object, "state", json_string(member_state(member)));
-	json_object_set_new(object, "cause", cause ? json_string(cause) : json_null());
+	set_health(object, status, service, member);
 	json_object_set_new(object, "changed", changed_json(member));
 	json_object_set_new(object, "leaving", json_boolean(member->config->leaving));
 	json_object_set_new(object, "mac",

@@ -51,7 +51,7 @@ static void log_event(enum event_kind kind, const char *service, const char *bac
 		      const char *cause)
 {
 	bool bad = kind == EVENT_NO_NEIGHBOUR || kind == EVENT_LOAD_UNKNOWN ||
-		   kind == EVENT_NO_BACKEND;
+		   kind == EVENT_NO_BACKEND || kind == EVENT_SUSPECT || kind == EVENT_DOWN;
 
 	log_print(bad ? LOG_WARNING : LOG_NOTICE, "%s%s%s%s%s%s", service ? service : "",
 		  service ? ": " : "", backend ? "backend " : "", backend ? backend : "",

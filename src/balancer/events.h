@@ -19,6 +19,9 @@
 	X(BACKEND_UP, "backend-up", "a backend answers ARP: it gets new connections")              \
 	X(NO_NEIGHBOUR, "no-neighbour", "a backend does not answer ARP any more")                  \
 	X(MAC_CHANGED, "mac-changed", "a backend has moved to another MAC address")                \
+	X(HEALTHY, "healthy", "a backend answers clients' connections, or passes its check")       \
+	X(SUSPECT, "suspect", "a backend leaves connections unanswered: it is spared new ones")    \
+	X(DOWN, "down", "a backend fails its check: it gets no new connections")                   \
 	X(LOAD_KNOWN, "load-known", "a backend's reports have begun, or begun again")              \
 	X(LOAD_UNKNOWN, "load-unknown", "a backend is sent connections and does not report")       \
 	X(WEIGHT_SET, "weight-set", "a backend was given another weight by hand")                  \

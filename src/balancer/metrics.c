@@ -22,13 +22,27 @@ struct measured {
 	const struct member *member;
 	struct traffic traffic;
 	struct load load;
+	struct health evidence;
 	struct poll_counts polls;
 };
 
 /* Metrics of a backend, or of a server: a name, its type, its help, and an expression on `m`. */
 #define BACKEND_METRICS(X)                                                                         \
-	X(up, "backend_up", "gauge", "1 if the backend answers ARP.",                              \
-	  m->member->neighbour.resolved)                                                           \
+	X(up, "backend_up", "gauge", "1 if the backend answers ARP and does not fail its check.",  \
+	  m->member->neighbour.resolved && m->member->health.state != HEALTH_DOWN)                 \
+	X(suspect, "backend_suspect", "gauge",                                                     \
+	  "1 if the backend leaves connections unanswered: it is spared new ones.",                \
+	  m->member->health.state == HEALTH_SUSPECT)                                               \
+	X(unanswered, "backend_unanswered_connections", "gauge",                                   \
+	  "Connections sent to it after the last that went on; one whose SYN was repeated counts " \
+	  "several times.",                                                                        \
+	  m->evidence.unanswered)                                                                  \
+	X(moved, "backend_moved_connections_total", "counter",                                     \
+	  "Connections whose repeated SYN was sent to another backend instead.",                   \
+	  m->evidence.moved)                                                                       \
+	X(handshake, "backend_handshake_seconds", "gauge",                                         \
+	  "What a handshake with it takes, clients' distance included; 0 is not known.",           \
+	  m->evidence.handshake_us / 1e6)                                                          \
 	X(known, "backend_load_known", "gauge",                                                    \
 	  "1 if the backend's latest report is younger than stale_after.",                         \
 	  load_known(&m->load, now_ns(), m->service->stale_after_ns) != 0)                         \
@@ -37,7 +51,8 @@ struct measured {
 	X(weight, "backend_weight", "gauge", "Weight as configured, by the file or by hand.",      \
 	  m->member->config->weight)                                                               \
 	X(in_force, "backend_weight_in_force", "gauge",                                            \
-	  "Weight as `weights: auto` has corrected it.", (double)m->member->weight / WEIGHT_ONE)   \
+	  "Weight as `weights: auto` and a slow start have it.",                                   \
+	  (double)member_weight(m->member) / WEIGHT_ONE)                                           \
 	X(connections, "backend_connections_total", "counter", "New connections sent to it.",      \
 	  m->traffic.total.connections)                                                            \
 	X(packets, "backend_packets_total", "counter", "Packets sent to it.",                      \
@@ -145,6 +160,7 @@ static void write_metric(FILE *out, const struct sources *sources, const struct 
 				.member = &service->members[j],
 				.traffic = traffic_of(status, k),
 				.load = dataplane->loads[service->members[j].server],
+				.evidence = dataplane->healths[service->members[j].index],
 			};
 
 			if (!in_scope(scope, &m, told))
@@ -259,6 +275,12 @@ static void write_daemon(FILE *out, const struct sources *sources)
 		      "Datagrams to the poller from none of the agents.");
 	metric_sample(out, "plimsoll_poll_strangers_total", (double)poll_strangers(status->poller),
 		      NULL);
+	metric_family(out, "plimsoll_checks", "gauge",
+		      "Health checks, each of one server's port for all services that share it.");
+	metric_sample(out, "plimsoll_checks", (double)checks_count(sources->health->checks), NULL);
+	metric_family(out, "plimsoll_check_runs_total", "counter", "How often any was run.");
+	metric_sample(out, "plimsoll_check_runs_total",
+		      (double)checks_runs(sources->health->checks), NULL);
 	metric_family(out, "plimsoll_streams", "gauge", "Live streams that are open.");
 	metric_sample(out, "plimsoll_streams", (double)streams_count(sources->streams), NULL);
 	metric_family(out, "plimsoll_events_total", "counter", "Events by kind.");

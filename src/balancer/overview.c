@@ -186,7 +186,7 @@ static size_t check_service(const struct status *status, const struct balanced_s
 
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		const struct member *member = &service->members[i];
-		const char *cause = member_cause(status, service, member);
+		const char *guessed = load_cause(status, service, member);
 		char text[ADDRESS_TEXT_MAX];
 
 		open += member_is_open(member);
@@ -195,15 +195,20 @@ static size_t check_service(const struct status *status, const struct balanced_s
 		if (member->config->draining)
 			continue;
 		if (!member->neighbour.resolved)
-			add_problem(problems, name, json_string(text), "no-neighbour", cause);
+			add_problem(problems, name, json_string(text), "no-neighbour",
+				    member->health.cause);
+		else if (member->health.state == HEALTH_DOWN ||
+			 member->health.state == HEALTH_SUSPECT)
+			add_problem(problems, name, json_string(text),
+				    health_state_name(member->health.state), member->health.cause);
 		/* Who gets no connections has no packets to report on. */
-		else if (cause && traffic_of(status, first + i).recent)
-			add_problem(problems, name, json_string(text), "load-unknown", cause);
+		else if (guessed && traffic_of(status, first + i).recent)
+			add_problem(problems, name, json_string(text), "load-unknown", guessed);
 	}
 	if (!open)
 		add_problem(problems, name, json_null(), "no-backend",
-			    "no backend can be reached and does not drain: new connections are "
-			    "dropped");
+			    "no backend is up and does not drain: new connections are dropped, or "
+			    "what `all_down` says");
 	return open;
 }
 

@@ -113,7 +113,8 @@ out:
 
 bool member_is_open(const struct member *member)
 {
-	return member->neighbour.resolved && !member->config->draining;
+	return member->neighbour.resolved && !member->config->draining &&
+	       member->health.state != HEALTH_DOWN;
 }
 
 /* The same on all balancers, and of an IPv4 address the number that it is. */
@@ -125,14 +126,19 @@ static uint64_t member_identity(struct ip_address address)
 	return address_is_ipv4(address) ? ntohl(address.word[3]) : hash_mix(high) ^ low;
 }
 
-/* Who leaves serves on until somebody else can. */
-static bool is_last_resort(const struct member *member)
+/* Who leaves serves on until somebody else can; who is down and has been reached before is tried. */
+static bool is_last_resort(const struct dataplane *dataplane,
+			   const struct balanced_service *service, const struct member *member)
 {
-	return member->neighbour.resolved && member->config->leaving;
+	if (member->config->draining)
+		return member->neighbour.resolved && member->config->leaving;
+	return service->config->all_down == ALL_DOWN_TRY_ALL &&
+	       dataplane->backends[member->index].ifindex;
 }
 
-/* The members that are open, or else those that are not gone yet. Returns how many. */
-static size_t list_members(const struct balanced_service *service, bool open,
+/* The members that are open, or else those that are the last resort. Returns how many. */
+static size_t list_members(const struct dataplane *dataplane,
+			   const struct balanced_service *service, bool open,
 			   struct ring_member *members)
 {
 	size_t count = 0;
@@ -140,11 +146,11 @@ static size_t list_members(const struct balanced_service *service, bool open,
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		const struct member *member = &service->members[i];
 
-		if (open ? member_is_open(member) : is_last_resort(member))
+		if (open ? member_is_open(member) : is_last_resort(dataplane, service, member))
 			members[count++] = (struct ring_member){
 				.id = member->index,
 				.identity = member_identity(member->config->address),
-				.weight = member->weight,
+				.weight = member_weight(member),
 			};
 	}
 	return count;
@@ -196,9 +202,9 @@ int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *s
 
 	if (!members)
 		return -ENOMEM;
-	count = list_members(service, true, members);
+	count = list_members(dataplane, service, true, members);
 	if (!count && !config->leaving)
-		count = list_members(service, false, members);
+		count = list_members(dataplane, service, false, members);
 	if (count) {
 		err = fill_array(&array, members, count, config->ring_size);
 		size = array_size(array.ring_size, array.member_count, array.schedule_size);
@@ -207,7 +213,7 @@ int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *s
 		if (!err)
 			err = replace_array(dataplane, service->id, &array, size);
 	}
-	/* Without members, the service says that there is no ring. */
+	/* Without members, the service says that there is no ring: its `all_down` is in force. */
 	if (!err)
 		err = write_service(dataplane, service, &array);
 	if (err)

@@ -4,6 +4,7 @@
 #define PLIMSOLL_BALANCER_ROUTES_H
 
 #include "balancer/events.h"
+#include "balancer/health_watch.h"
 #include "balancer/status.h"
 #include "balancer/watch.h"
 #include "balancer/weights.h"
@@ -21,6 +22,7 @@ struct sources {
 	struct watch *watch;
 	struct dataplane *dataplane; /* what changes are made to */
 	struct weights *weights; /* likewise; its owner puts it here */
+	struct health_watch *health; /* likewise */
 };
 
 /* All of them, or -ENOMEM. The dataplane must outlive them. */

@@ -50,9 +50,8 @@ void describe_backends(const struct status *status, size_t i, size_t first, json
 /* What is known of a member's server, whichever service it answers for. */
 json_t *describe_load(const struct status *status, const struct member *member);
 
-/* Whether new connections may go to a member; what keeps them away, or makes its load a guess. */
-const char *member_state(const struct member *member);
-const char *member_cause(const struct status *status, const struct balanced_service *service,
-			 const struct member *member);
+/* Why its load is a guess; NULL if it is not. */
+const char *load_cause(const struct status *status, const struct balanced_service *service,
+		       const struct member *member);
 
 #endif

@@ -116,11 +116,29 @@ static uint32_t backend_index(struct dataplane *dataplane, uint32_t service,
 	return unused;
 }
 
+uint32_t member_weight(const struct member *member)
+{
+	uint32_t weight = (uint32_t)((uint64_t)member->weight * member->ramp / HEALTH_RAMP_ONE);
+
+	return weight ? weight : 1;
+}
+
+static void set_cost(struct dataplane *dataplane, const struct member *member)
+{
+	dataplane->backends[member->index].cost =
+		(uint32_t)((uint64_t)COST_ONE * WEIGHT_ONE / member_weight(member));
+}
+
 void member_set_weight(struct dataplane *dataplane, struct member *member, uint32_t weight)
 {
 	member->weight = weight;
-	dataplane->backends[member->index].cost =
-		(uint32_t)((uint64_t)COST_ONE * WEIGHT_ONE / weight);
+	set_cost(dataplane, member);
+}
+
+void member_set_ramp(struct dataplane *dataplane, struct member *member, uint32_t ramp)
+{
+	member->ramp = ramp;
+	set_cost(dataplane, member);
 }
 
 static void backend_set_mac(struct backend *backend, const struct neighbour *neighbour)
@@ -235,6 +253,7 @@ static int fill_service(struct dataplane *dataplane, struct balanced_service *se
 		const struct member *before = find_member(old, address, i);
 		struct member *member = &service->members[i];
 
+		member->ramp = HEALTH_RAMP_ONE;
 		if (before)
 			*member = *before;
 		if (!config->backends[i].leaving)

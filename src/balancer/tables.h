@@ -29,4 +29,10 @@ struct service_key service_key(const struct service_config *config);
 /* Gives a backend a weight, in 1/WEIGHT_ONE; the ring follows when it is built again. */
 void member_set_weight(struct dataplane *dataplane, struct member *member, uint32_t weight);
 
+/* Lets so many 1/HEALTH_RAMP_ONE of it count. */
+void member_set_ramp(struct dataplane *dataplane, struct member *member, uint32_t ramp);
+
+/* Lets only so many 1/HEALTH_RAMP_ONE of its weight count; the ring likewise. */
+void member_set_ramp(struct dataplane *dataplane, struct member *member, uint32_t ramp);
+
 #endif

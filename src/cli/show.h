@@ -15,6 +15,9 @@ void show_render(FILE *out, json_t *status, bool colour);
 void show_render_backends(FILE *out, const json_t *service, bool colour);
 table_tone backend_tone;
 
+/* Whether a backend of that state gets new connections. */
+bool show_is_up(const char *state);
+
 /* One of its services, or one backend of that, in detail. */
 void show_render_service(FILE *out, json_t *service, bool colour);
 void show_render_backend(FILE *out, const json_t *service, json_t *backend, bool colour);

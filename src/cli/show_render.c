@@ -159,12 +159,18 @@ static void print_counters(FILE *out, const char *title, enum tone tone,
 	}
 }
 
+/* What nothing speaks against takes connections. */
+bool show_is_up(const char *state)
+{
+	return !strcmp(state, "healthy") || !strcmp(state, "unknown");
+}
+
 /* What is not up stands out; what an old report said recedes. */
 enum tone backend_tone(const struct column *column, const json_t *backend)
 {
 	const char *state = json_string_value(json_object_get(backend, "state"));
 
-	if (!strcmp(column->key, "state") && state && strcmp(state, "up") != 0)
+	if (!strcmp(column->key, "state") && state && !show_is_up(state))
 		return strcmp(state, "draining") != 0 ? TONE_BAD : TONE_FAINT;
 	if (column->reported && json_is_false(json_object_get(backend, "known")))
 		return TONE_FAINT;
@@ -192,6 +198,18 @@ static void print_by_hand(FILE *out, const json_t *backend)
 	fputc('\n', out);
 }
 
+/* "  10.1.0.11 is down since 2026-11-25T03:23:58Z: it fails its tcp check of 10.1.0.100:80: connection refused" */
+static void print_trouble(FILE *out, const json_t *backend)
+{
+	const char *state = json_string_value(json_object_get(backend, "state"));
+	const char *cause = json_string_value(json_object_get(backend, "cause"));
+
+	if (!state || !cause || show_is_up(state) || !strcmp(state, "draining"))
+		return;
+	fprintf(out, "  %s is %s since %s: it %s\n", FIELD(backend, "address", TEXT), state,
+		FIELD(backend, "since", TEXT), cause);
+}
+
 /* Those that are in the file and, by hand, no longer here. */
 static void print_removed(FILE *out, const json_t *service, const json_t *backends)
 {
@@ -214,8 +232,10 @@ void show_render_backends(FILE *out, const json_t *service, bool colour)
 
 	table_print(out, backend_columns, COUNT_OF(backend_columns), backends, backend_tone,
 		    colour);
-	json_array_foreach (backends, i, backend)
+	json_array_foreach (backends, i, backend) {
+		print_trouble(out, backend);
 		print_by_hand(out, backend);
+	}
 	print_removed(out, service, backends);
 }
 

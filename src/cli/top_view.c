@@ -163,7 +163,7 @@ static void print_summary(FILE *out, const json_t *status, bool colour)
 			rate += number;
 		json_array_foreach (json_object_get(service, "backends"), j, backend) {
 			count++;
-			up += !strcmp(FIELD(backend, "state", TEXT), "up");
+			up += show_is_up(FIELD(backend, "state", TEXT));
 		}
 	}
 	fprintf(out, "%s%s %s%s: up %s, %.1f conn/s, %zu service%s, ", tone_on(TONE_STRONG, colour),

@@ -86,6 +86,18 @@ static void check_backends(struct config_source *source, const struct config *co
 			       service->ring_size, service->backend_count);
 }
 
+static void check_health(struct config_source *source, const struct config *config, size_t index)
+{
+	const struct health_config *health = &config->services[index].health;
+	const yaml_node_t *node = source_value(source, service_node(source, index), "health");
+
+	if (node && health->timeout_ns > health->interval_ns)
+		source_mistake(source, line_of(source, node, "timeout"), "timeout",
+			       "\"%llums\" is longer than the interval; expected up to %llums",
+			       (unsigned long long)health->timeout_ns / 1000000,
+			       (unsigned long long)health->interval_ns / 1000000);
+}
+
 static void check_unique(struct config_source *source, const struct config *config, size_t index)
 {
 	const struct service_config *service = &config->services[index];
@@ -185,6 +197,7 @@ int check_consistency(struct config_source *source, const struct config *config)
 	for (i = 0; i < config->service_count && !source_given_up(source); i++) {
 		check_unique(source, config, i);
 		check_backends(source, config, i);
+		check_health(source, config, i);
 	}
 	check_report(source, &config->report);
 	return check_totals(source, config);

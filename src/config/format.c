@@ -125,6 +125,7 @@ static const struct {
 	parse_function *parse;
 	format_function *format;
 } ways[] = {
+	{parse_check_path, format_text},
 	{parse_choice, format_choice},
 	{parse_duration, format_duration},
 	{parse_interface, format_text},

@@ -305,3 +305,8 @@ const char *feedback_name(enum feedback feedback)
 {
 	return choice_name(feedbacks, feedback);
 }
+
+const char *check_name(enum check_kind check)
+{
+	return choice_name(checks, check);
+}

@@ -49,6 +49,26 @@ static const struct choice yes_or_no[] = {
 	{0},
 };
 
+const struct choice checks[] = {
+	{"tcp", CHECK_TCP, false},
+	{"http", CHECK_HTTP, false},
+	{"none", CHECK_NONE, false},
+	{0},
+};
+
+static const struct choice all_downs[] = {
+	{"try-all", ALL_DOWN_TRY_ALL, false},
+	{"reset", ALL_DOWN_RESET, false},
+	{"drop", ALL_DOWN_DROP, false},
+	{0},
+};
+
+static const struct choice dead_flow_fates[] = {
+	{"leave", DEAD_FLOWS_LEAVE, false},
+	{"reset", DEAD_FLOWS_RESET, false},
+	{0},
+};
+
 static const struct choice poll_protocols[] = {
 	{"report", POLL_REPORT, false},
 	{"agent-check", POLL_AGENT_CHECK, false},
@@ -110,6 +130,94 @@ _Static_assert(sizeof(backend_fields) / sizeof(backend_fields[0]) <= FIELDS_MAX,
 	       "FIELDS_MAX is too small");
 
 static const struct mapping backend_mapping = {"a backend", backend_fields};
+
+static const struct field health_fields[] = {
+	{
+		.key = "check",
+		.roles = BALANCER,
+		.required = true,
+		.sentence =
+			"tcp opens a connection, http asks for a path; to the service's address, but "
+			"sent to that very server, as clients' packets are.",
+		.fallback = "none",
+		.parse = parse_choice,
+		.choices = checks,
+		KEPT_IN(struct health_config, check),
+	},
+	{
+		.key = "path",
+		.roles = BALANCER,
+		.sentence = "With check: http, what is asked for.",
+		.expected = "a path of up to 127 characters, such as /health?deep=1",
+		.fallback = "/",
+		.parse = parse_check_path,
+		KEPT_IN(struct health_config, path),
+	},
+	{
+		.key = "expect",
+		.roles = BALANCER,
+		.sentence = "With check: http, the status that is right.",
+		.expected = "an HTTP status from 100 to 599",
+		.fallback = "200",
+		.parse = parse_number,
+		.min = 100,
+		.max = 599,
+		KEPT_IN(struct health_config, expect),
+	},
+	{
+		.key = "interval",
+		.roles = BALANCER,
+		.sentence =
+			"How often each server is checked, once for all services that want the same.",
+		.expected = "a duration with its unit from 10ms to 3600s, such as 1s",
+		.fallback = "1s",
+		.parse = parse_duration,
+		.min = 10 * MS,
+		.max = 3600 * SECOND,
+		KEPT_IN(struct health_config, interval_ns),
+	},
+	{
+		.key = "timeout",
+		.roles = BALANCER,
+		.sentence = "How long an answer may take.",
+		.expected =
+			"a duration with its unit from 1ms to 60s, not above the interval, such as "
+			"500ms",
+		.fallback = "500ms",
+		.parse = parse_duration,
+		.min = MS,
+		.max = 60 * SECOND,
+		KEPT_IN(struct health_config, timeout_ns),
+	},
+	{
+		.key = "rise",
+		.roles = BALANCER,
+		.sentence =
+			"So many checks in a row must pass before a server that is down is up again.",
+		.expected = "a whole number from 1 to 100",
+		.fallback = "2",
+		.parse = parse_number,
+		.min = 1,
+		.max = 100,
+		KEPT_IN(struct health_config, rise),
+	},
+	{
+		.key = "fall",
+		.roles = BALANCER,
+		.sentence = "So many checks in a row must fail before a server is down.",
+		.expected = "a whole number from 1 to 100",
+		.fallback = "3",
+		.parse = parse_number,
+		.min = 1,
+		.max = 100,
+		KEPT_IN(struct health_config, fall),
+	},
+	{0},
+};
+_Static_assert(sizeof(health_fields) / sizeof(health_fields[0]) <= FIELDS_MAX,
+	       "FIELDS_MAX is too small");
+
+static const struct mapping health_mapping = {"the health check", health_fields};
 
 static const struct field service_fields[] = {
 	{
@@ -256,6 +364,50 @@ static const struct field service_fields[] = {
 		.min = 2,
 		.max = RING_SIZE_MAX,
 		KEPT_IN(struct service_config, ring_size),
+	},
+	{
+		.key = "health",
+		.roles = BALANCER,
+		.sentence =
+			"How servers are checked that clients' connections tell nothing of, as the "
+			"idle ones; if absent, clients' connections are all that is gone by.",
+		.expected = "a mapping, such as {check: http, path: /, expect: 200}",
+		.mapping = &health_mapping,
+		KEPT_IN(struct service_config, health),
+	},
+	{
+		.key = "all_down",
+		.roles = BALANCER,
+		.sentence =
+			"What becomes of new connections when no backend is up: try-all sends them to "
+			"the backends all the same, reset refuses them.",
+		.fallback = "try-all",
+		.parse = parse_choice,
+		.choices = all_downs,
+		KEPT_IN(struct service_config, all_down),
+	},
+	{
+		.key = "dead_flows",
+		.roles = BALANCER,
+		.sentence =
+			"What becomes of the connections of a backend that is down: leave goes on "
+			"sending them there, reset ends them at the client's next packet.",
+		.fallback = "leave",
+		.parse = parse_choice,
+		.choices = dead_flow_fates,
+		KEPT_IN(struct service_config, dead_flows),
+	},
+	{
+		.key = "slow_start",
+		.roles = BALANCER,
+		.sentence =
+			"For so long the weight of a backend that was down rises, from a tenth to all "
+			"of it; 0s is at once.",
+		.expected = "a duration with its unit up to 3600s, such as 10s",
+		.fallback = "10s",
+		.parse = parse_duration,
+		.max = 3600 * SECOND,
+		KEPT_IN(struct service_config, slow_start_ns),
 	},
 	{
 		.key = "backends",

@@ -67,6 +67,7 @@ extern const struct mapping service_mapping;
 extern const struct choice policies[];
 extern const struct choice signals[];
 extern const struct choice feedbacks[];
+extern const struct choice checks[];
 
 /* The row of a key, or NULL. */
 const struct field *field_find(const struct mapping *mapping, const char *key);

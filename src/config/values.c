@@ -200,3 +200,20 @@ const char *parse_interface(const struct field *field, const char *text, void *v
 	strcpy(value, text);
 	return NULL;
 }
+
+/* It goes into a request line as it is. */
+const char *parse_check_path(const struct field *field, const char *text, void *value)
+{
+	const char *c = text;
+
+	while (*c > ' ' && *c < 0x7F)
+		c++;
+	if (*c)
+		return "holds what must be written as %20 or the like";
+	if (*text != '/')
+		return "does not begin with a slash";
+	if (strlen(text) >= field->size)
+		return "is too long";
+	strcpy(value, text);
+	return NULL;
+}

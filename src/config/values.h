@@ -8,6 +8,7 @@
 
 #include "table.h"
 
+parse_function parse_check_path;
 parse_function parse_choice;
 parse_function parse_duration; /* to nanoseconds */
 parse_function parse_interface;

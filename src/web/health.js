@@ -24,8 +24,8 @@ const RANK = {bad: 0, notice: 1, ok: 2, idle: 3};
 const REFUSAL_LEVELS = {'no-backend': 'bad', 'no-neighbour': 'bad', 'report-no-route': 'notice'};
 
 const STATES = {
-	'no-neighbour': ['bad', 'does not answer ARP', 'do not answer ARP'],
 	'down': ['bad', 'is down', 'are down'],
+	'suspect': ['bad', 'does not answer its clients', 'do not answer their clients'],
 	'draining': ['idle', 'drains', 'drain'],
 };
 
@@ -61,10 +61,15 @@ function isDeep(backend) {
 	return backend.judged.value !== null && backend.judged.value >= limit;
 }
 
+/* What nothing speaks against takes connections. */
+export function isUp({state}) {
+	return state === 'healthy' || state === 'unknown';
+}
+
 function examine(backend, service, now) {
 	const {raw} = backend;
 
-	if (raw.state !== 'up')
+	if (!isUp(raw))
 		return findState(raw);
 	if (service.raw.feedback === 'none')
 		return finding('ok', 'is up', 'are up');

@@ -6,7 +6,7 @@ import {sum} from './model.js';
 import {verdicts} from './verdicts.js';
 
 const EVENTS_MOST = 50;
-const EVENT_LEVELS = {'no-neighbour': 'bad', 'no-backend': 'bad', 'load-unknown': 'notice'};
+const EVENT_LEVELS = {'no-neighbour': 'bad', 'no-backend': 'bad', 'down': 'bad', 'suspect': 'bad', 'load-unknown': 'notice'};
 const REFUSALS = verdicts.filter(({refusal}) => refusal);
 
 export class Refusals {

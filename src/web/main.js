@@ -4,7 +4,7 @@ import {element, fromTemplate, setChildren, setData, setFigures, setText} from '
 import {count, microseconds, rate, seconds} from './format.js';
 import {Charts} from './charts.js';
 import {FleetView} from './fleet.js';
-import {explainSilence, judge} from './health.js';
+import {explainSilence, isUp, judge} from './health.js';
 import {Model} from './model.js';
 import {EventList, Refusals} from './lists.js';
 import {Stream} from './stream.js';
@@ -54,7 +54,7 @@ function describePolicy(raw) {
 
 function serviceFigures(service) {
 	const {raw, backends} = service;
-	const up = backends.filter((backend) => backend.raw.state === 'up').length;
+	const up = backends.filter((backend) => isUp(backend.raw)).length;
 
 	return [
 		['new connections', rate(raw.connections_per_second)],

@@ -89,7 +89,7 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	run -0 change undrain s1
 	says 'new connections: yes'
 	expect "$(names_got 40)" = '20 s1 20 s2'
-	expect "$(backend s1 '"\(.state) \(.changed)"')" = 'up []'
+	expect "$(backend s1 '"\(.state) \(.changed)"')" = 'healthy []'
 	expect "$(events draining) $(events drained) $(events undrained)" = '1 1 1'
 }
 
@@ -102,7 +102,7 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	change drain s2
 	lab kill b1
 	lab start b1
-	expect "$(show b1 '[.services[0].backends[] | .weight, .state, .changed[]] | join(" ")')" = '1 up 1 up'
+	expect "$(show b1 '[.services[0].backends[] | .weight, .state, .changed[]] | join(" ")')" = '1 healthy 1 healthy'
 	expect "$(names_got 40)" = '20 s1 20 s2'
 }
 
@@ -119,7 +119,7 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	expect "$(ask /api/v1/health -o /dev/null -w '%{http_code}')" = 503
 	change undrain s1
 	expect "$(names_got 10)" = '10 s1'
-	change undrain s2 --json | jq -e '.backend.state == "up" and .warning == null'
+	change undrain s2 --json | jq -e '.backend.state == "healthy" and .warning == null'
 }
 
 # answered METHOD STATUS: as documented.
@@ -132,12 +132,12 @@ answered() {
 	expect "$(post s1 '{"weight": 2, "draining": true}')" = 200
 	answered post 200
 	expect "$(post s1 '{"weight": 1, "draining": false}')" = 200
-	expect "$(backend s1 '"\(.weight) \(.state)"')" = '1 up'
+	expect "$(backend s1 '"\(.weight) \(.state)"')" = '1 healthy'
 	ask "/api/v1/services/web/backends/$(address s1)" -o "$BATS_TEST_TMPDIR/answer"
 	answered get 200
 	expect "$(post s1 '{"weight": 0, "draining": true}')" = 400
 	answered post 400
-	expect "$(backend s1 '"\(.weight) \(.state)"')" = '1 up'
+	expect "$(backend s1 '"\(.weight) \(.state)"')" = '1 healthy'
 	expect "$(post c1 '{"weight": 2}')" = 404
 	answered post 404
 	expect "$(post s1 "$(printf '%05000d' 0)")" = 413

@@ -159,6 +159,11 @@ backend_is() { # SERVER FILTER VALUE
 	[ "$(backend "$1" "$2")" = "$3" ]
 }
 
+# takes_connections SERVER: nothing speaks against it.
+takes_connections() {
+	[[ $(backend "$1" .state) =~ ^(healthy|unknown)$ ]]
+}
+
 # stamped SERVERS...: reports sent, all together.
 stamped() {
 	local machine sum=0

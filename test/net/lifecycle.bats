@@ -66,7 +66,7 @@ held_are_unharmed() {
 	lab start b1
 	expect "$(show b1 .flows.used)" -ge "$flows"
 	expect "$(show b1 '.services[0].connections')" -ge "$connections"
-	expect "$(show b1 '[.services[0].backends[].state] | unique | join(" ")')" = up
+	expect "$(show b1 '[.services[0].backends[].state] | unique | join(" ")')" = healthy
 	held_are_unharmed
 	fetch_names 10
 	wait_until 5 connections_are_at_least "$((connections + 10))"

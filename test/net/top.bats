@@ -63,7 +63,7 @@ show_b1() {
 	top_start
 	screen_has "balancer $(namespace b1): up "
 	screen_has '4 of 4 backends up'
-	expect "$(screen | grep -c '^ *web  *10\.1\.0\.1[1-4]  *up ')" -eq 4
+	expect "$(screen | grep -cE '^ *web  *10\.1\.0\.1[1-4]  *(healthy|unknown) ')" -eq 4
 	tmux -S "$TERMINAL" capture-pane -pe | grep -q $'\e\\[1m'
 	keys q
 	wait_until 5 screen_lacks 'q quit'
@@ -130,7 +130,7 @@ top_order() {
 	says '10.1.0.14'
 	run -0 show_b1 "$LAB_VIP:80" 10.1.0.12
 	says 'backend 10.1.0.12 of service web'
-	says 'state                  up'
+	says 'state                  healthy'
 	expect "$(show_b1 web --json | jq -r .name)" = web
 	expect "$(show_b1 web 10.1.0.12 --json | jq -r .address)" = 10.1.0.12
 }

@@ -17,7 +17,9 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancesto
 def backend(number, services=1):
     """A server that is well. The fields are those of doc/api.md."""
     return {"address": f"10.{services}.{number // 250}.{number % 250 + 1}", "weight": 1, "weight_in_force": 1.0,
-            "forward": "l2", "state": "up", "cause": None, "mac": f"02:00:00:00:{number // 256:02x}:{number % 256:02x}",
+            "forward": "l2", "state": "healthy", "cause": "answers clients' connections", "since": "2026-11-25T03:00:00Z",
+            "check": None, "check_result": None, "unanswered": 0, "moved": 0, "handshake_us": 200, "load_cause": None,
+            "mac": f"02:00:00:00:{number // 256:02x}:{number % 256:02x}",
             "in_flight": 4, "utilisation": 0.4, "latency_us": 4000, "accept_queue": 0.0, "report_age_ms": 1.5,
             "known": True, "reports": 1000, "pending": 1, "polls": 0, "poll_answers": 0, "poll_answers_late": 0,
             "poll_answers_refused": 0, "share": 0.0, "connections": 0, "connections_per_second": 0.0, "packets": 0,
@@ -67,7 +69,7 @@ class World:
             one["connections"] = sum(member["connections"] for member in one["backends"])
 
     def move_backend(self, member, i, now, passed):
-        up = member["state"] == "up"
+        up = member["state"] == "healthy"
         swell = 1 + 0.3 * math.sin(now / 7 + i) + random.uniform(-0.1, 0.1)
         member["connections_per_second"] = self.per_second * swell if up else 0.0
         member["connections"] += round(member["connections_per_second"] * passed)

@@ -86,25 +86,31 @@ static const char *address_text(struct ip_address address)
 
 static void balancer_full(void **state)
 {
-	static const char text[] = "interfaces: [eth0, enp1s0.100]\n"
-				   "listen: 127.0.0.1:9570\n"
-				   "flow_table: {entries: 65536, udp_timeout: 10s}\n"
-				   "hash_seed: 0xfeedbeefcafe0123\n"
-				   "services:\n"
-				   "  - name: web\n"
-				   "    address: 10.1.0.100:80\n"
-				   "    protocol: tcp\n"
-				   "    policy: maglev\n"
-				   "    choices: 2\n"
-				   "    signal: in-flight\n"
-				   "    feedback: none\n"
-				   "    stale_after: 250ms\n"
-				   "    ring_size: 65537\n"
-				   "    backends: &all\n"
-				   "      - {address: 10.1.0.3, weight: 1, forward: l2}\n"
-				   "      - {address: 10.1.0.4, weight: 1000, forward: l2}\n"
-				   "  - address: 10.1.0.100:443\n"
-				   "    backends: *all\n";
+	static const char text[] =
+		"interfaces: [eth0, enp1s0.100]\n"
+		"listen: 127.0.0.1:9570\n"
+		"flow_table: {entries: 65536, udp_timeout: 10s}\n"
+		"hash_seed: 0xfeedbeefcafe0123\n"
+		"services:\n"
+		"  - name: web\n"
+		"    address: 10.1.0.100:80\n"
+		"    protocol: tcp\n"
+		"    policy: maglev\n"
+		"    choices: 2\n"
+		"    signal: in-flight\n"
+		"    feedback: none\n"
+		"    stale_after: 250ms\n"
+		"    ring_size: 65537\n"
+		"    health: {check: http, path: /up?x=1, expect: 204, interval: 2s,\n"
+		"             timeout: 250ms, rise: 1, fall: 5}\n"
+		"    all_down: reset\n"
+		"    dead_flows: reset\n"
+		"    slow_start: 0s\n"
+		"    backends: &all\n"
+		"      - {address: 10.1.0.3, weight: 1, forward: l2}\n"
+		"      - {address: 10.1.0.4, weight: 1000, forward: l2}\n"
+		"  - address: 10.1.0.100:443\n"
+		"    backends: *all\n";
 	struct config *config;
 	struct service_config *service;
 
@@ -131,11 +137,21 @@ static void balancer_full(void **state)
 	assert_int_equal(service->feedback, FEEDBACK_NONE);
 	assert_int_equal(service->stale_after_ns, 250000000);
 	assert_int_equal(service->ring_size, 65537);
+	assert_int_equal(service->health.check, CHECK_HTTP);
+	assert_string_equal(service->health.path, "/up?x=1");
+	assert_int_equal(service->health.expect, 204);
+	assert_int_equal(service->health.interval_ns, 2000000000);
+	assert_int_equal(service->health.timeout_ns, 250000000);
+	assert_int_equal(service->health.rise, 1);
+	assert_int_equal(service->health.fall, 5);
+	assert_int_equal(service->all_down, ALL_DOWN_RESET);
+	assert_int_equal(service->dead_flows, DEAD_FLOWS_RESET);
+	assert_int_equal(service->slow_start_ns, 0);
 	assert_int_equal(service->line, 6);
 	assert_int_equal(service->backend_count, 2);
 	assert_string_equal(address_text(service->backends[0].address), "10.1.0.3");
 	assert_int_equal(service->backends[0].weight, 1);
-	assert_int_equal(service->backends[0].line, 16);
+	assert_int_equal(service->backends[0].line, 21);
 	assert_string_equal(address_text(service->backends[1].address), "10.1.0.4");
 	assert_int_equal(service->backends[1].weight, 1000);
 	service = &config->services[1];
@@ -175,6 +191,10 @@ static void balancer_defaults(void **state)
 	assert_int_equal(config->services[0].choices, 4);
 	assert_int_equal(config->services[0].stale_after_ns, 1000000000);
 	assert_int_equal(config->services[0].ring_size, 16381);
+	assert_int_equal(config->services[0].health.check, CHECK_NONE);
+	assert_int_equal(config->services[0].all_down, ALL_DOWN_TRY_ALL);
+	assert_int_equal(config->services[0].dead_flows, DEAD_FLOWS_LEAVE);
+	assert_int_equal(config->services[0].slow_start_ns, 10000000000);
 	assert_int_equal(config->services[0].backends[0].weight, 1);
 	config_free(config);
 }

@@ -22,19 +22,20 @@ static const char balancer[] =
 	"  \"policy\": \"power-of-choices\", \"choices\": 4, \"signal\": \"in-flight\","
 	"  \"feedback\": \"in-band\", \"connections\": 1000, \"connections_per_second\": 510.0,"
 	"  \"packets\": 6000, \"bytes\": 500000, \"backends\": ["
-	"  {\"address\": \"10.1.0.11\", \"weight\": 1, \"state\": \"up\", \"in_flight\": 3,"
+	"  {\"address\": \"10.1.0.11\", \"weight\": 1, \"state\": \"healthy\", \"in_flight\": 3,"
 	"   \"utilisation\": 0.71, \"latency_us\": 840, \"accept_queue\": 0.0,"
 	"   \"report_age_ms\": 1.9, \"known\": true, \"reports\": 4000, \"pending\": 2,"
 	"   \"share\": 0.25, \"connections_per_second\": 127.5},"
-	"  {\"address\": \"10.1.0.12\", \"weight\": 2, \"state\": \"up\", \"in_flight\": 12,"
+	"  {\"address\": \"10.1.0.12\", \"weight\": 2, \"state\": \"healthy\", \"in_flight\": 12,"
 	"   \"utilisation\": 1.0, \"latency_us\": 12500, \"accept_queue\": 0.013,"
 	"   \"report_age_ms\": 0.4, \"known\": true, \"reports\": 1234567, \"pending\": 0,"
 	"   \"share\": 0.75, \"connections_per_second\": 382.5},"
-	"  {\"address\": \"10.1.0.13\", \"weight\": 2, \"state\": \"up\", \"in_flight\": 1,"
+	"  {\"address\": \"10.1.0.13\", \"weight\": 2, \"state\": \"healthy\", \"in_flight\": 1,"
 	"   \"utilisation\": 0.0, \"latency_us\": 99, \"accept_queue\": 0.0,"
 	"   \"report_age_ms\": 3200.0, \"known\": false, \"reports\": 7, \"pending\": 0,"
 	"   \"share\": 0.001, \"connections_per_second\": 0.5},"
-	"  {\"address\": \"10.1.0.14\", \"weight\": 100, \"state\": \"no-neighbour\","
+	"  {\"address\": \"10.1.0.14\", \"weight\": 100, \"state\": \"down\","
+	"   \"since\": \"2026-11-25T03:23:58Z\", \"cause\": \"fails its tcp check\","
 	"   \"in_flight\": null, \"utilisation\": null, \"latency_us\": null,"
 	"   \"accept_queue\": null, \"report_age_ms\": null, \"known\": false, \"reports\": 0,"
 	"   \"pending\": 0, \"share\": 0.0, \"connections_per_second\": 0.0}]}],"
@@ -45,16 +46,17 @@ static const char balancer_view[] =
 	"balancer edge: up 2m05s, plimsoll 0.1.0, eth0 (native), reports not keyed\n"
 	"\n"
 	"web 10.1.0.100:80/tcp: power-of-choices (4) on in-flight, feedback in-band, 510.0 conn/s\n"
-	"  backend   state        weight in-flight util latency queue pending   age reports conn/s"
+	"  backend   state   weight in-flight util latency queue pending   age reports conn/s"
 	" share\n"
-	"  10.1.0.11 up                1         3  71%   840us    0%       2 1.9ms    4000  127.5"
-	"   25% #\n"
-	"  10.1.0.12 up                2        12 100%  12.5ms    1%       0 400us    1.2M  382.5"
-	"   75% ####\n"
-	"  10.1.0.13 up                2         1   0%    99us    0%       0  3.2s       7    0.5"
+	"  10.1.0.11 healthy      1         3  71%   840us    0%       2 1.9ms    4000  127.5"
+	"   25% ###\n"
+	"  10.1.0.12 healthy      2        12 100%  12.5ms    1%       0 400us    1.2M  382.5"
+	"   75% #########\n"
+	"  10.1.0.13 healthy      2         1   0%    99us    0%       0  3.2s       7    0.5"
 	"   <1% #\n"
-	"  10.1.0.14 no-neighbour    100         -    -       -     -       0     -       0    0.0"
+	"  10.1.0.14 down       100         -    -       -     -       0     -       0    0.0"
 	"    0%\n"
+	"  10.1.0.14 is down since 2026-11-25T03:23:58Z: it fails its tcp check\n"
 	"\n"
 	"flows: 120 of 1000000 used (8.0MB, 8 bytes each)\n"
 	"  opening 7, open 113\n"
@@ -152,7 +154,7 @@ static void test_widest(void **state)
 {
 	static const char backend[] =
 		"{\"role\": \"balancer\", \"services\": [{\"name\": \"a\", \"backends\": ["
-		" {\"address\": \"192.168.100.101\", \"state\": \"no-neighbour\", \"weight\": 1000,"
+		" {\"address\": \"192.168.100.101\", \"state\": \"draining\", \"weight\": 1000,"
 		"  \"in_flight\": 65535, \"utilisation\": 1, \"latency_us\": 99900,"
 		"  \"accept_queue\": 1, \"pending\": 1000, \"report_age_ms\": 99.9,"
 		"  \"reports\": 999940000, \"connections_per_second\": 123456, \"share\": 1}]}]}";
@@ -160,7 +162,7 @@ static void test_widest(void **state)
 
 	(void)state;
 	assert_true(longest_line(text) <= SCREEN_COLUMNS);
-	assert_non_null(strstr(text, " 999.9M 123456  100%\n"));
+	assert_non_null(strstr(text, " 999.9M 123456  100%"));
 	free(text);
 }
 
@@ -171,8 +173,8 @@ static void test_by_hand(void **state)
 		"{\"role\": \"balancer\", \"services\": [{\"name\": \"web\", \"backends\": ["
 		" {\"address\": \"10.1.0.11\", \"state\": \"draining\", \"open_connections\": 12,"
 		"  \"changed\": [\"weight\", \"draining\"]},"
-		" {\"address\": \"10.1.0.12\", \"state\": \"up\", \"changed\": [\"weight\"]},"
-		" {\"address\": \"10.1.0.13\", \"state\": \"up\", \"changed\": []}]}]}";
+		" {\"address\": \"10.1.0.12\", \"state\": \"healthy\", \"changed\": [\"weight\"]},"
+		" {\"address\": \"10.1.0.13\", \"state\": \"healthy\", \"changed\": []}]}]}";
 	char *text = render(status, false);
 
 	(void)state;
@@ -212,9 +214,9 @@ static void test_colour(void **state)
 
 	(void)state;
 	assert_non_null(strstr(text, "\033[1mbalancer edge\033[0m: up"));
-	assert_non_null(strstr(text, "\033[31mno-neighbour\033[0m "));
+	assert_non_null(strstr(text, "\033[31mdown   \033[0m "));
 	assert_non_null(strstr(text, "\033[2m 3.2s\033[0m ")); /* too old to be believed */
-	assert_non_null(strstr(text, "\033[36m####\033[0m\n"));
+	assert_non_null(strstr(text, "\033[36m#########\033[0m\n"));
 	assert_non_null(strstr(text, "\033[31mrefused\033[0m\n"));
 	free(text);
 }

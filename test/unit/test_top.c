@@ -28,7 +28,7 @@ static json_t *status_of(int count)
 		snprintf(name, sizeof(name), "b%d.", i);
 		json_array_append_new(backends,
 				      json_pack("{s:s, s:s, s:o, s:f}", "address", name, "state",
-						"up", "in_flight",
+						"healthy", "in_flight",
 						i == 2 ? json_null() : json_integer(i * 7 % 11),
 						"share", 1.0 / count));
 	}

@@ -1,0 +1,204 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Servers that do not answer: found by what clients do, or by checks; spared; back again. Times are printed,
+# and not held against anything: what must hold are orders and counts.
+
+load helpers
+
+setup_file() {
+	open_lab clients=1 servers=3
+	[ -n "${LAB:-}" ] || return 0
+	lab nginx
+}
+
+teardown() {
+	end_client_programs
+	inside switch nft delete table bridge lossy 2>/dev/null || true
+	lab plug s1 s2 s3
+	lab nginx
+	lab stop all
+	undo_direct
+}
+
+undo_direct() {
+	local machine
+
+	for machine in s1 s2 s3; do
+		ip -n "$(namespace "$machine")" address delete "$LAB_VIP/32" dev lo 2>/dev/null || true
+	done
+}
+
+# knock_start RATE SECONDS: new connections in the background, whatever becomes of those before.
+knock_start() {
+	ip netns exec "$(namespace c1)" "$BATS_TEST_DIRNAME/knock.py" "$LAB_VIP" "$1" "$2" \
+		>"$BATS_TEST_TMPDIR/knock" 2>&1 3>&- &
+	echo $! >"$BATS_TEST_TMPDIR/knock.pid"
+	wait_until 20 grep -qs started "$BATS_TEST_TMPDIR/knock"
+}
+
+# knock_result FILTER: waits for its end; FILTER is jq's.
+knock_result() {
+	wait_until 60 process_gone "$(cat "$BATS_TEST_TMPDIR/knock.pid")"
+	tail -n 1 "$BATS_TEST_TMPDIR/knock" | jq -r "$1" || fail "$(cat "$BATS_TEST_TMPDIR/knock")"
+}
+
+end_nginx() {
+	local machine pid
+
+	for machine in "$@"; do
+		pid=$(pid_of "$STATE/$machine/nginx.pid") || continue
+		kill "$pid"
+		wait_until 5 process_gone "$pid"
+	done
+}
+
+events() { # KIND SERVER
+	curl -sS --unix-socket "/run/plimsoll/$LAB-b1/api.sock" http://x/api/v1/events |
+		jq -r --arg kind "$1" --arg backend "$(address "$2")" \
+			'.events[] | select(.kind == $kind and .backend == $backend) | .cause'
+}
+
+states() {
+	show b1 '[.services[0].backends[].state] | join(" ")'
+}
+
+states_are() {
+	[ "$(states)" = "$*" ]
+}
+
+# Servers without an agent, with the address given by hand.
+without_agents() {
+	lab direct s1 s2 s3
+	lab config feedback=none "$@"
+	lab start b1
+}
+
+@test "a server that refuses and one that is cut off are found by their clients, and spared; and are back again" {
+	lab config slow_start=0s
+	lab start all
+	knock_start 300 4
+	end_nginx s1
+	wait_until 5 backend_is s1 .state suspect
+	lab cut s2
+	wait_until 5 backend_is s2 .state suspect
+	events suspect s1
+	events suspect s2
+	knock_result .
+	# Whoever was not answered was answered by another server, when the SYN was repeated.
+	expect "$(knock_result '.timed_out + .reset + .wrong')" -le 2
+	expect "$(knock_result .late)" -ge 1
+	holds "$(backend s2 .moved) >= 1"
+	# Of some 400 that s1 and s2 would each have had, few were refused.
+	expect "$(knock_result .refused)" -ge 1
+	expect "$(knock_result .refused)" -le 100
+	expect "$(backend s3 .state)" = healthy
+	lab nginx
+	lab plug s2
+	knock_start 100 2
+	wait_until 20 states_are healthy healthy healthy || fail "$(states)"
+}
+
+@test "a network that loses all reports empties no pool" {
+	lab config slow_start=0s stale_after=100ms
+	lab start all
+	inside switch nft -f - <<-END
+		table bridge lossy {
+			counter lost { }
+			chain forward {
+				type filter hook forward priority 0
+				ip hdrlength > 5 counter name lost drop
+			}
+		}
+	END
+	knock_start 150 2
+	knock_result .
+	echo "moved: $(show b1 '[.services[0].backends[].moved]')"
+	# What is lost is sent again; that is slow, and a client may lose patience.
+	expect "$(knock_result '.begun - .answered')" -le 3
+	expect "$(knock_result '.names | length')" -eq 3
+	holds "$(inside switch nft list counters table bridge lossy | awk '$1 == "packets" { print $2 }') > 0"
+	expect "$(counter b1 report-taken)" -eq 0
+	expect "$(states)" = 'healthy healthy healthy'
+	expect "$(events suspect s1)$(events suspect s2)$(events suspect s3)" = ''
+}
+
+@test "without agents, idle servers are checked through the data path: refused, silent, back, slowly" {
+	without_agents 'health={check: tcp, interval: 100ms, timeout: 90ms, rise: 2, fall: 2}' slow_start=1s
+	wait_until 5 states_are healthy healthy healthy || fail "$(states)"
+	expect "$(backend s1 .check)" = "tcp check of $LAB_VIP:80"
+	end_nginx s1
+	# It has its own address and nginx, but not the service's: what clients would get.
+	ip -n "$(namespace s2)" address delete "$LAB_VIP/32" dev lo
+	wait_until 5 states_are down down healthy || fail "$(states)"
+	[[ $(events down s1) == *'connection refused'* ]]
+	[[ $(events down s2) == *'no answer within 90 ms'* ]]
+	run -0 fetch_names 20
+	expect "$(sort -u <<<"$output")" = s3
+	expect "$(show b1 .flows.used)" -le 20
+	lab nginx
+	wait_until 5 backend_is s1 .state healthy
+	holds "$(backend s1 .weight_in_force) < 1"
+	wait_until 5 backend_is s1 .weight_in_force 1
+}
+
+# metric NAME: of the balancer's, the sum of its samples.
+metric() {
+	curl -sS --unix-socket "/run/plimsoll/$LAB-b1/api.sock" http://x/metrics |
+		awk -v name="$1" '$1 ~ "^" name "($|{)" { sum += $2 } END { print sum + 0 }'
+}
+
+@test "another status than is expected is a failure; services that share a server share its check" {
+	local before
+
+	without_agents 'health={check: http, path: /name, interval: 100ms, timeout: 90ms, fall: 2}'
+	lab stop b1
+	# The same backends once more, under another address.
+	sed -n '/- name: web/,$p' "$STATE/b1/balancer.yaml" |
+		sed "s/name: web/name: other/; s/$LAB_VIP:80/10.1.0.101:80/" >"$BATS_TEST_TMPDIR/other"
+	cat "$BATS_TEST_TMPDIR/other" >>"$STATE/b1/balancer.yaml"
+	lab start b1
+	wait_until 5 states_are healthy healthy healthy || fail "$(states)"
+	sed -i 's/return 200/return 500/' "$STATE/s1/nginx.conf"
+	kill -HUP "$(cat "$STATE/s1/nginx.pid")"
+	wait_until 5 states_are down healthy healthy || fail "$(states)"
+	[[ $(events down s1) == *'status 500, which is not the one expected'* ]]
+	expect "$(events down s1 | wc -l)" -eq 2
+	expect "$(show b1 '[.services[1].backends[].state] | join(" ")')" = 'down healthy healthy'
+	expect "$(metric plimsoll_checks)" -eq 3
+	before=$(metric plimsoll_check_runs_total)
+	sleep 1
+	holds "$(metric plimsoll_check_runs_total) - $before <= 40"
+	holds "$(metric plimsoll_check_runs_total) - $before >= 9"
+	end_nginx s1
+}
+
+# all_down_is WHAT: all three are found to be down, as their checks say.
+all_down_is() {
+	without_agents 'health={check: tcp, interval: 100ms, timeout: 90ms, rise: 1, fall: 1}' "all_down=$1" \
+		slow_start=0s
+	wait_until 5 states_are healthy healthy healthy || fail "$(states)"
+	end_nginx s1 s2 s3
+	wait_until 5 states_are down down down || fail "$(states)"
+	wait_until 5 show_is_failing
+}
+
+show_is_failing() {
+	[ "$(curl -sS --unix-socket "/run/plimsoll/$LAB-b1/api.sock" http://x/api/v1/health | jq -r .health)" = failing ]
+}
+
+# What curl ends with: 7 is refused, 28 is out of time.
+curl_ends() {
+	local status=0
+
+	inside c1 curl -sS --max-time 1 "http://$LAB_VIP/name" 3>&- || status=$?
+	echo $status
+}
+
+@test "all down, all are tried" {
+	local before
+
+	all_down_is try-all
+	before=$(counter b1 forwarded)
+	expect "$(curl_ends 2>&1 | tail -n 1)" -eq 7
+	expect "$(counter b1 forwarded)" -gt "$before"
+}
