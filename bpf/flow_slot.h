@@ -41,6 +41,7 @@ enum tcp_bit {
 	TCP_BIT_FIN = 0x01,
 	TCP_BIT_SYN = 0x02,
 	TCP_BIT_RST = 0x04,
+	TCP_BIT_PSH = 0x08,
 	TCP_BIT_ACK = 0x10,
 };
 

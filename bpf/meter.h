@@ -39,9 +39,9 @@ enum response {
 };
 
 /* client and service: as packets towards the server have them. */
-static __always_inline void meter_find(__be32 client, __be16 client_port, __be32 service,
-				       __be16 service_port, __u32 buckets, __u64 now,
-				       struct metered *metered)
+static __always_inline void meter_find(const struct ip_address *client, __be16 client_port,
+				       const struct ip_address *service, __be16 service_port,
+				       __u32 buckets, __u64 now, struct metered *metered)
 {
 	__u64 hash = meter_hash(client, client_port, service, service_port);
 	__u32 index = meter_bucket(hash, buckets);
@@ -133,7 +133,7 @@ static __always_inline void meter_put(struct metrics *metrics, const struct mete
 static __always_inline __u64 meter_syn_value(const struct metered *metered,
 					     const struct packet *packet)
 {
-	__u32 acknowledged = bpf_ntohl(packet->tcp->seq) + 1 + packet->payload_length;
+	__u32 acknowledged = packet->sequence + 1 + packet->payload_length;
 
 	if (!packet->payload_length)
 		return meter_value(metered->fingerprint, METER_SYN, 0, metered->now_ns);
@@ -186,32 +186,43 @@ static __always_inline int meter_data(struct __sk_buff *skb, struct metrics *met
 	return shakes_hands(metered);
 }
 
+/* A bare ACK says nothing: most of the packets towards a server of large files. */
+static __always_inline int says_something(const struct packet *packet)
+{
+	return packet->payload_length ||
+	       packet->tcp_flags & (TCP_BIT_SYN | TCP_BIT_RST | TCP_BIT_FIN);
+}
+
 /*
  * A packet of the client's. Returns 1 if with it a new connection counts as seen: by its first request, or
  * by its end if it has none. Until then the balancer knows of it as pending, and from then on it is in
  * flight: over a long way, a connection that counted from its SYN would be in neither for a round trip.
  */
-static __always_inline int meter_request(struct __sk_buff *skb, struct metrics *metrics,
-					 struct server_stats *stats, const struct packet *packet,
-					 __u32 buckets)
+__noinline int meter_request(struct __sk_buff *skb, struct packet *packet)
 {
-	const struct tcphdr *tcp = packet->tcp;
+	struct server_settings *set;
+	struct server_stats *stats;
+	struct metrics *load;
 	struct metered metered;
+	__u32 zero = 0;
 
-	/* A bare ACK says nothing: most of the packets towards a server of large files. */
-	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	stats = bpf_map_lookup_elem(&server_stats, &zero);
+	if (!packet || !set || !load || !stats)
 		return 0;
 	/* Of requests the latency is measured; of handshakes the age in minutes. */
-	meter_find(packet->ip->saddr, tcp->source, packet->ip->daddr, tcp->dest, buckets,
+	meter_find(&packet->source, packet->source_port, &packet->to.address, packet->to.port,
+		   set->meter_buckets,
 		   packet->payload_length ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns(),
 		   &metered);
-	if (tcp->syn)
-		return meter_syn(metrics, stats, &metered, packet);
-	if (packet->payload_length && !tcp->rst)
-		return meter_data(skb, metrics, &metered, packet);
+	if (packet->tcp_flags & TCP_BIT_SYN)
+		return meter_syn(load, stats, &metered, packet);
+	if (packet->payload_length && !(packet->tcp_flags & TCP_BIT_RST))
+		return meter_data(skb, load, &metered, packet);
 	/* A client that has only closed its side may still wait for the answer. */
-	if (metered.slot && (tcp->rst || !meter_waits(metered.value)))
-		return meter_set(metrics, &metered, 0) && shakes_hands(&metered);
+	if (metered.slot && (packet->tcp_flags & TCP_BIT_RST || !meter_waits(metered.value)))
+		return meter_set(load, &metered, 0) && shakes_hands(&metered);
 	return 0;
 }
 
@@ -224,7 +235,7 @@ static __always_inline enum response meter_syn_ack(struct __sk_buff *skb, struct
 
 	if (state != METER_SYN && state != METER_SYN_DATA)
 		return RESPONSE_REPEATED;
-	if (state == METER_SYN_DATA && (__u32)metered->value == bpf_ntohl(packet->tcp->ack_seq)) {
+	if (state == METER_SYN_DATA && (__u32)metered->value == packet->acknowledged) {
 		state = METER_WAITING;
 		level = latency_level(metrics->in_flight + 1);
 	} else {
@@ -263,33 +274,38 @@ static __always_inline void meter_answer(struct metrics *metrics, struct server_
 	stats->requests++;
 }
 
-/* A packet of the server's. */
-static __always_inline enum response meter_response(struct __sk_buff *skb, struct metrics *metrics,
-						    struct server_stats *stats,
-						    const struct packet *packet, __u32 buckets,
-						    __u64 now)
+/* A packet of the server's. Of its own for the verifier, as meter_request(). Returns enum response. */
+__noinline int meter_response(struct __sk_buff *skb, struct packet *packet, __u64 now)
 {
-	const struct tcphdr *tcp = packet->tcp;
+	struct server_settings *set;
+	struct server_stats *stats;
 	const struct tcp_sock *own;
+	struct metrics *load;
 	struct metered metered;
+	__u32 zero = 0;
+	int opens;
 
-	if (!tcp->syn && !tcp->rst && !tcp->fin && !packet->payload_length)
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	stats = bpf_map_lookup_elem(&server_stats, &zero);
+	if (!packet || !set || !load || !stats)
 		return RESPONSE_USUAL;
-	meter_find(packet->ip->daddr, tcp->dest, packet->ip->saddr, tcp->source, buckets, now,
-		   &metered);
-	if (tcp->rst)
-		return meter_reset(metrics, stats, &metered);
+	opens = packet->tcp_flags & TCP_BIT_SYN;
+	meter_find(&packet->to.address, packet->to.port, &packet->source, packet->source_port,
+		   set->meter_buckets, now, &metered);
+	if (packet->tcp_flags & TCP_BIT_RST)
+		return meter_reset(load, stats, &metered);
 	if (!metered.slot)
-		return tcp->syn ? RESPONSE_REPEATED : RESPONSE_USUAL;
-	if (tcp->syn)
-		return meter_syn_ack(skb, metrics, &metered, packet);
+		return opens ? RESPONSE_REPEATED : RESPONSE_USUAL;
+	if (opens)
+		return meter_syn_ack(skb, load, &metered, packet);
 	/* The end of the last answer, once more, is not the beginning of the next. */
 	own = own_socket(skb);
 	if (own && was_sent_before(own, packet))
 		return RESPONSE_USUAL;
 	/* Answered, or closed without an answer: in each case nobody waits any more. */
-	if (meter_set(metrics, &metered, 0) && packet->payload_length && meter_waits(metered.value))
-		meter_answer(metrics, stats, &metered);
+	if (meter_set(load, &metered, 0) && packet->payload_length && meter_waits(metered.value))
+		meter_answer(load, stats, &metered);
 	return RESPONSE_USUAL;
 }
 

@@ -38,10 +38,10 @@ enum meter_state {
 #define METER_INLINE static inline __attribute__((always_inline, unused))
 
 /* client and service: as packets towards the server have them. */
-METER_INLINE __u64 meter_hash(__be32 client, __be16 client_port, __be32 service,
-			      __be16 service_port)
+METER_INLINE __u64 meter_hash(const struct ip_address *client, __be16 client_port,
+			      const struct ip_address *service, __be16 service_port)
 {
-	return hash_flow(0, client, service, client_port, service_port, METER_PROTOCOL);
+	return hash_ends(0, client, service, client_port, service_port, METER_PROTOCOL);
 }
 
 /* The fingerprint is the hash's other half. */

@@ -73,6 +73,9 @@ struct packet {
 	__u32 ip_header_length; /* with options or extension headers */
 	__u32 length; /* of the IP packet */
 	__u32 payload_length; /* of the transport's */
+#ifdef PACKETS_OF_TC
+	__u32 sequence, acknowledged; /* of TCP; who wants them reads them */
+#endif
 };
 
 /* What is valid of struct packet grows down the list: that of the line, and of all lines above it. */

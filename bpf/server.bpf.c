@@ -14,44 +14,73 @@
 #include <bpf/bpf_tracing.h>
 
 #define PACKETS_OF_TC
+#include "clamp.h"
 #include "meter.h"
 #include "packet.h"
 #include "server_maps.h"
 #include "stamp.h"
+#include "tunnel.h"
 #include "utilisation.h"
 
 #define PACKET_HOST 0 /* linux/if_packet.h: addressed to this machine */
 
-static __always_inline int service_exists(const struct server_settings *set, __be32 address,
-					  __be16 port)
+static __always_inline int service_is(const struct server_settings *set,
+				      const struct service_key *key)
 {
-	struct service_key key = {
-		.address = address_from_ipv4(address),
-		.port = port,
-		.protocol = IPPROTO_TCP,
-	};
 	const struct service_key *place =
-		&set->places[hash_place(&key.address, port) & (SERVICE_PLACES - 1)];
+		&set->places[hash_place(&key->address, key->port) & (SERVICE_PLACES - 1)];
 
-	if (place->port == port && ip_address_equal(&place->address, &key.address))
+	if (place->port == key->port && place->protocol == key->protocol &&
+	    ip_address_equal(&place->address, &key->address))
 		return 1;
-	return set->unplaced && bpf_map_lookup_elem(&services, &key);
+	return set->unplaced && bpf_map_lookup_elem(&services, key);
 }
 
-/* Is it IPv4 and TCP, and whole? Some drivers leave the headers where a program cannot read them directly. */
-static __always_inline int parse(struct __sk_buff *skb, struct packet *packet)
+/* Also one of every port. key is as before afterwards. */
+static __always_inline int service_exists(const struct server_settings *set,
+					  struct service_key *key)
+{
+	__be16 port = key->port;
+	int is;
+
+	if (service_is(set, key))
+		return 1;
+	if (!set->any_port)
+		return 0;
+	key->port = 0;
+	is = service_is(set, key);
+	key->port = port;
+	return is;
+}
+
+/* Some drivers leave the headers where a program cannot read them directly. */
+static __always_inline enum parse_result parse(struct __sk_buff *skb, struct packet *packet)
 {
 	__u32 headers = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr);
+	enum parse_result parsed;
 	struct ethhdr *eth;
 	void *end;
 
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		headers += sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 	if ((void *)(long)skb->data + headers > (void *)(long)skb->data_end && skb->len >= headers)
 		bpf_skb_pull_data(skb, headers);
 	eth = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	return (void *)(eth + 1) <= end && eth->h_proto == bpf_htons(ETH_P_IP) &&
-	       parse_link(packet, eth, end, sizeof(*eth)) &&
-	       parse_ipv4(packet, end, skb->len) == PARSED_TCP;
+	if ((void *)(eth + 1) > end || !parse_link(packet, eth, end, sizeof(*eth)))
+		return PARSED_NOT_IP;
+	/* The kernel has taken the VLAN tag off already, or has not put it on yet. */
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		parsed = parse_ipv4(packet, end, skb->len);
+	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		parsed = parse_ipv6(skb, packet, end, skb->len);
+	else
+		return PARSED_NOT_IP;
+	if (parsed != PARSED_TCP)
+		return parsed;
+	packet->sequence = bpf_ntohl(packet->tcp->seq);
+	packet->acknowledged = bpf_ntohl(packet->tcp->ack_seq);
+	return PARSED_TCP;
 }
 
 /* index by value: a loop's counter whose address is taken is lost to the verifier. */
@@ -60,17 +89,47 @@ static __always_inline struct peer *peer_get(__u32 index)
 	return bpf_map_lookup_elem(&peers, &index);
 }
 
-/* The balancer that sent the packet, by its MAC address: it lives, and may have sent a new connection. */
-static __always_inline void peer_heard(const struct server_settings *settings,
-				       const struct packet *packet, int is_new)
+/*
+ * Did that balancer send the packet? By its outer header, or else by its MAC address. Outer sources may
+ * vary from flow to flow: then there is nobody else, or it is on this segment.
+ */
+static __always_inline int peer_sent(const struct server_settings *set, const struct peer *peer,
+				     const __u8 *mac, const struct ip_address *outer_source)
 {
-	__u64 tick = bpf_jiffies64();
-	__u32 i;
+	if (ip_address_is_set(outer_source) &&
+	    (set->peer_count == 1 || ip_address_equal(&peer->address, outer_source)))
+		return 1;
+	return peer->mac_known && !peer->is_far && mac_equal(peer->mac, mac);
+}
 
-	for (i = 0; i < BALANCERS_MAX && i < settings->peer_count; i++) {
+/* Has the first balancer, and often there is no other, sent this, and something before in this tick? */
+static __always_inline int is_heard(const struct packet *packet,
+				    const struct ip_address *outer_source)
+{
+	const struct peer *peer = peer_get(0);
+
+	return peer && peer->heard_tick == bpf_jiffies64() && !peer->is_far &&
+	       mac_equal(peer->mac, packet->eth->h_source) && !ip_address_is_set(outer_source);
+}
+
+/*
+ * The balancer that sent the packet lives, and may have sent a new connection. Of its own for the
+ * verifier, which otherwise walks through the loop once for each way that leads here.
+ */
+__noinline int peer_heard(struct __sk_buff *skb, struct ip_address *outer_source, int is_new)
+{
+	struct ethhdr *eth = (void *)(long)skb->data;
+	__u64 tick = bpf_jiffies64();
+	struct server_settings *set;
+	__u32 zero = 0, i;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	if (!outer_source || !set || (void *)(eth + 1) > (void *)(long)skb->data_end)
+		return 0;
+	for (i = 0; i < BALANCERS_MAX && i < set->peer_count; i++) {
 		struct peer *peer = peer_get(i);
 
-		if (!peer || !peer->mac_known || !mac_equal(peer->mac, packet->eth->h_source))
+		if (!peer || !peer_sent(set, peer, eth->h_source, outer_source))
 			continue;
 		/* To the tick is enough. Written no more often: the line belongs to all CPUs. */
 		if (peer->heard_tick != tick) {
@@ -79,32 +138,66 @@ static __always_inline void peer_heard(const struct server_settings *settings,
 		}
 		if (is_new)
 			__sync_fetch_and_add(&peer->connections_seen, 1);
-		return;
+		return 1;
 	}
+	return 0;
 }
 
-SEC("tc")
-int server_ingress(struct __sk_buff *skb)
+/*
+ * A packet in an outer header: takes that off, and says whose it was. Returns 1 if it is off. Of its own
+ * for the verifier, and because most servers never see one.
+ */
+__noinline int take_off_tunnel(struct __sk_buff *skb, struct ip_address *outer_source)
 {
 	struct server_settings *set;
 	struct server_stats *stats;
 	struct metrics *load;
 	struct packet packet;
 	__u32 zero = 0;
-	int is_new;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	if (!set || skb->pkt_type != PACKET_HOST || !parse(skb, &packet) ||
-	    !service_exists(set, packet.ip->daddr, packet.tcp->dest))
-		return TC_ACT_UNSPEC;
-
 	load = bpf_map_lookup_elem(&metrics, &zero);
 	stats = bpf_map_lookup_elem(&server_stats, &zero);
-	if (!load || !stats)
+	if (!outer_source || !set || !load || !stats || parse(skb, &packet) != PARSED_OTHER)
+		return 0;
+	*outer_source = packet.source;
+	return tunnel_open(skb, set, stats, load, &packet);
+}
+
+SEC("tc")
+int server_ingress(struct __sk_buff *skb)
+{
+	struct ip_address outer_source = {};
+	struct server_settings *set;
+	struct server_stats *stats;
+	enum parse_result parsed;
+	struct packet packet;
+	int is_new = 0, turn;
+	__u32 zero = 0;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	if (!set || skb->pkt_type != PACKET_HOST)
+		return TC_ACT_UNSPEC;
+#pragma nounroll
+	for (turn = 0; turn < 2; turn++) {
+		parsed = parse(skb, &packet);
+		if (parsed != PARSED_OTHER || !is_tunnel(packet.to.protocol) || turn ||
+		    !take_off_tunnel(skb, &outer_source))
+			break;
+	}
+	if (!is_parsed(parsed) || !service_exists(set, &packet.to))
+		return TC_ACT_UNSPEC;
+
+	stats = bpf_map_lookup_elem(&server_stats, &zero);
+	if (!stats)
 		return TC_ACT_UNSPEC;
 	stats->request_packets++;
-	is_new = meter_request(skb, load, stats, &packet, set->meter_buckets);
-	peer_heard(set, &packet, is_new);
+	/* Without connections there is nothing to meter. */
+	if (parsed == PARSED_TCP && says_something(&packet))
+		is_new = meter_request(skb, &packet);
+	else if (is_heard(&packet, &outer_source))
+		return TC_ACT_UNSPEC;
+	peer_heard(skb, &outer_source, is_new);
 	return TC_ACT_UNSPEC;
 }
 
@@ -129,7 +222,7 @@ static __always_inline struct peer *peer_due(const struct server_settings *set,
 }
 
 /* What becomes of the report that this packet might bear. */
-static __always_inline enum skip report(struct __sk_buff *skb, const struct packet *packet,
+static __always_inline enum skip report(struct __sk_buff *skb, struct packet *packet,
 					struct server_settings *set, struct metrics *load,
 					struct server_stats *stats, enum response response,
 					__u64 now)
@@ -142,11 +235,11 @@ static __always_inline enum skip report(struct __sk_buff *skb, const struct pack
 		return skip;
 	now = bpf_ktime_get_ns();
 	utilisation_update(load, set, UTILISATION_WINDOW_NS, now);
-	skip = may_bear(skb, packet, set);
+	skip = may_bear(skb, packet, set, peer);
 	if (skip == SKIP_STAMPED)
 		skip = may_detour(skb, packet, set, peer, response, now);
 	if (skip == SKIP_STAMPED)
-		skip = stamp(skb, packet, peer, load, set, now);
+		skip = stamp(skb, packet, peer, now);
 	if (skip == SKIP_STAMPED)
 		report_pay(peer, set, stats, now);
 	return skip;
@@ -176,21 +269,45 @@ static __always_inline __u64 leaving_ns(const struct __sk_buff *skb)
 	return time ? time : bpf_ktime_get_ns();
 }
 
+/* Leaves room for the outer header that the client's packets will come in. */
+static __always_inline void clamp(struct __sk_buff *skb, const struct server_settings *set,
+				  const struct metrics *load, const struct packet *packet)
+{
+	__u32 base = packet->version == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	__u32 headers = load->outer_length + base + sizeof(struct tcphdr);
+
+	if (set->mtu > headers)
+		mss_clamp(skb, packet->link_header_length + packet->ip_header_length,
+			  packet->length - packet->ip_header_length - packet->payload_length,
+			  set->mtu - headers);
+}
+
 SEC("tc")
 int server_egress(struct __sk_buff *skb)
 {
+	enum response response = RESPONSE_USUAL;
 	struct server_settings *set;
+	enum parse_result parsed;
 	struct server_stats *stats;
 	struct metrics *load;
 	struct packet packet;
+	struct service_key from;
 	__u32 zero = 0;
-	enum response response;
 	enum skip skip;
 	__u64 now;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	if (!set || !parse(skb, &packet) ||
-	    !service_exists(set, packet.ip->saddr, packet.tcp->source))
+	if (!set)
+		return TC_ACT_UNSPEC;
+	parsed = parse(skb, &packet);
+	if (!is_parsed(parsed))
+		return TC_ACT_UNSPEC;
+	from = (struct service_key){
+		.address = packet.source,
+		.port = packet.source_port,
+		.protocol = packet.to.protocol,
+	};
+	if (!service_exists(set, &from))
 		return TC_ACT_UNSPEC;
 
 	load = bpf_map_lookup_elem(&metrics, &zero);
@@ -198,11 +315,18 @@ int server_egress(struct __sk_buff *skb)
 	if (!load || !stats)
 		return TC_ACT_UNSPEC;
 	now = leaving_ns(skb);
-	response = meter_response(skb, load, stats, &packet, set->meter_buckets, now);
 	count_response(stats, set, skb->gso_segs, packet.length);
+	if (parsed != PARSED_TCP)
+		return TC_ACT_UNSPEC;
+	if (says_something(&packet))
+		response = meter_response(skb, &packet, now);
+	if (load->outer_length && packet.tcp_flags & TCP_BIT_SYN)
+		clamp(skb, set, load, &packet);
 	if (!set->peer_count || set->only_polled)
 		return TC_ACT_UNSPEC;
 	skip = report(skb, &packet, set, load, stats, response, now);
+	/* Once: of a copy the verifier would not know that it has been compared. */
+	asm volatile("" : "+r"(skip));
 	if (skip < SKIP_COUNT)
 		stats->skips[skip]++;
 	return TC_ACT_UNSPEC;
@@ -216,16 +340,14 @@ struct measuring {
 /* For bpf_loop(): the accept queue of the frame's number-th service. */
 static long measure_queue(__u32 number, struct measuring *measuring)
 {
-	struct measured_services *frame = (void *)(long)measuring->skb->data;
-	struct service_key *service;
+	__u32 offset =
+		offsetof(struct measured_services, services) + number * sizeof(struct service_key);
+	struct service_key service;
 	__u32 queue;
 
-	if (number >= MEASURED_SERVICES_MAX)
+	if (bpf_skb_load_bytes(measuring->skb, offset, &service, sizeof(service)))
 		return 1;
-	service = &frame->services[number];
-	if ((void *)(service + 1) > (void *)(long)measuring->skb->data_end)
-		return 1;
-	queue = accept_queue(measuring->skb, service->address.word[3], service->port);
+	queue = accept_queue(measuring->skb, &service.address, service.port);
 	if (queue > measuring->fullest)
 		measuring->fullest = queue;
 	return 0;

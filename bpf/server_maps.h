@@ -18,7 +18,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SERVICES_MAX);
+	__uint(max_entries,
+	       2 * SERVICES_MAX); /* with an entry for each VIP, of port and protocol 0 */
 	__type(key, struct service_key);
 	__type(value, __u32); /* not used: a service is in the map or not */
 } services SEC(".maps");

@@ -92,6 +92,10 @@ struct verdict_count {
 	enum verdict names[0];
 };
 
+struct address_prefix {
+	struct ip_address address, mask;
+};
+
 enum feedback {
 	FEEDBACK_NONE,
 	FEEDBACK_IN_BAND,
@@ -379,6 +383,7 @@ struct backend_stats {
 #define METER_ENTRIES 262144 /* unless configured: requests being worked on, and handshakes */
 #define LATENCY_LEVELS 16
 #define SERVICE_PLACES 64
+#define TUNNEL_SOURCES_MAX 16
 
 struct server_settings {
 	__u64 min_interval_ns; /* never two reports closer than this */
@@ -398,7 +403,12 @@ struct server_settings {
 	__u32 cpu_count;
 	__u8 keyed;
 	__u8 only_polled; /* no reports in packets: the load is told to those who ask */
-	__u8 pad[6];
+	__u8 any_port; /* there are services of every port */
+	__u8 pad[5];
+	struct address_prefix
+		tunnel_sources[TUNNEL_SOURCES_MAX]; /* whose outer headers are taken off */
+	__u32 tunnel_source_count;
+	__u32 pad2;
 };
 
 /*
@@ -406,9 +416,11 @@ struct server_settings {
  * out, which look at the first only when a report may be due.
  */
 struct peer {
-	__u8 mac[6];
+	struct ip_address address;
+	struct ip_address own; /* this server's, as it would speak to that one */
+	__u8 mac[6]; /* its own, or its next hop's */
 	__u8 mac_known;
-	__u8 pad;
+	__u8 is_far; /* behind a router: its reports go in an outer header */
 	__u64 heard_ns; /* last packet from it, to the tick */
 	__u64 heard_tick; /* the same in the kernel's own ticks */
 	__u32 connections_seen; /* new ones that it has sent here, and that have made a request or ended */
@@ -439,6 +451,8 @@ struct metrics {
 	__u64 penalty; /* for what was reset of late */
 	__u32 utilisation; /* 65535 = all CPUs busy */
 	__u32 accept_queue; /* 65535 = full, of the service that last reported */
+	__u32 outer_length; /* of the longest header that packets have come in */
+	__u32 pad;
 	__u64 utilisation_ns; /* when it was last worked out */
 	__u64 busy_ns; /* sum over CPUs at that time */
 	__u64 latency[LATENCY_LEVELS]; /* medians, by the in-flight that the request met */
@@ -460,6 +474,8 @@ struct server_stats {
 	__u64 request_packets;
 	__u64 response_packets; /* as on the wire: a GSO packet counts its segments */
 	__u64 response_bytes;
+	__u64 tunnel_packets; /* whose outer header has been taken off */
+	__u64 tunnel_refused; /* in an outer header, but not from a balancer, or to no VIP */
 	__s64 tokens; /* budget of this CPU, 2^16 = one report */
 	__u64 skips
 		[SKIP_COUNT]; /* response packets by whether they bore a report, and if not, why */

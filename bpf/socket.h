@@ -3,6 +3,7 @@
 #ifndef PLIMSOLL_SOCKET_H
 #define PLIMSOLL_SOCKET_H
 
+#include "flow_slot.h"
 #include "packet.h"
 #include "shared.h"
 
@@ -41,22 +42,39 @@ enum arrival {
 	ARRIVAL_ELSEWHERE, /* no socket here: the connection ends in another namespace, say */
 };
 
+/* The socket of a connection, client first; or the listener that there is for it. To be released. */
+static __always_inline struct bpf_sock *socket_find(struct __sk_buff *skb,
+						    const struct ip_address *client,
+						    __be16 client_port,
+						    const struct ip_address *own, __be16 own_port)
+{
+	struct bpf_sock_tuple tuple = {};
+
+	if (own->word[0] || own->word[1] || own->word[2] != bpf_htonl(0xFFFF)) {
+		__builtin_memcpy(tuple.ipv6.saddr, client, sizeof(*client));
+		__builtin_memcpy(tuple.ipv6.daddr, own, sizeof(*own));
+		tuple.ipv6.sport = client_port;
+		tuple.ipv6.dport = own_port;
+		return bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	tuple.ipv4.saddr = client->word[3];
+	tuple.ipv4.daddr = own->word[3];
+	tuple.ipv4.sport = client_port;
+	tuple.ipv4.dport = own_port;
+	return bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+}
+
 /* Of data from a client. by_cookie: the meter has seen the connection's handshake, but no data yet. */
 static __always_inline enum arrival arrival(struct __sk_buff *skb, const struct packet *packet,
 					    int by_cookie)
 {
-	struct bpf_sock_tuple tuple = {
-		.ipv4.saddr = packet->ip->saddr,
-		.ipv4.daddr = packet->ip->daddr,
-		.ipv4.sport = packet->tcp->source,
-		.ipv4.dport = packet->tcp->dest,
-	};
-	__u32 end = bpf_ntohl(packet->tcp->seq) + packet->payload_length;
+	__u32 end = packet->sequence + packet->payload_length;
 	enum arrival is = ARRIVAL_NEW;
 	struct bpf_tcp_sock *tcp;
 	struct bpf_sock *sk;
 
-	sk = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	sk = socket_find(skb, &packet->source, packet->source_port, &packet->to.address,
+			 packet->to.port);
 	if (!sk)
 		return ARRIVAL_ELSEWHERE;
 	tcp = bpf_tcp_sock(sk);
@@ -83,30 +101,28 @@ static __always_inline struct tcp_sock *own_socket(struct __sk_buff *skb)
 /* New data and bare ACKs stand at snd_nxt or beyond; what was sent before stands below. */
 static __always_inline int was_sent_before(const struct tcp_sock *tcp, const struct packet *packet)
 {
-	return (__s32)(bpf_ntohl(packet->tcp->seq) - tcp->snd_nxt) < 0;
+	return (__s32)(packet->sequence - tcp->snd_nxt) < 0;
 }
 
 /* Has the application written nothing yet that would follow this packet? */
 static __always_inline int is_last_written(const struct tcp_sock *tcp, const struct packet *packet)
 {
-	__u32 end = bpf_ntohl(packet->tcp->seq) + packet->payload_length + packet->tcp->fin;
+	__u32 end = packet->sequence + packet->payload_length + !!(packet->tcp_flags & TCP_BIT_FIN);
 
 	return (__s32)(tcp->write_seq - end) <= 0;
 }
 
 /* How full the listener's queue is, 65535 = full; of several (SO_REUSEPORT), any one's. */
-static __always_inline __u32 accept_queue(struct __sk_buff *skb, __be32 address, __be16 port)
+static __always_inline __u32 accept_queue(struct __sk_buff *skb, const struct ip_address *address,
+					  __be16 port)
 {
-	struct bpf_sock_tuple tuple = {
-		.ipv4.daddr = address, /* a client of 0.0.0.0 has no connection: the listener's */
-		.ipv4.dport = port,
-		.ipv4.sport = bpf_get_prandom_u32(),
-	};
+	/* A client of 0.0.0.0, or ::, has no connection: the listener's. */
+	const struct ip_address nobody = {};
 	struct sock_common *found;
 	struct tcp_sock *listener;
 	__u32 queued = 0, room = 0;
 
-	found = (void *)bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	found = (void *)socket_find(skb, &nobody, bpf_get_prandom_u32(), address, port);
 	if (!found)
 		return 0;
 	listener = bpf_skc_to_tcp_sock(found);

@@ -6,6 +6,7 @@
 #ifndef PLIMSOLL_STAMP_H
 #define PLIMSOLL_STAMP_H
 
+#include "detour.h"
 #include "meter.h"
 #include "packet.h"
 #include "server_load.h"
@@ -94,7 +95,7 @@ static __always_inline enum skip may_detour(struct __sk_buff *skb, const struct 
 	/* A reset stands for itself: often it has no connection behind it. */
 	if (response == RESPONSE_REFUSAL)
 		return SKIP_STAMPED;
-	if (packet->tcp->syn) {
+	if (packet->tcp_flags & TCP_BIT_SYN) {
 		if (response == RESPONSE_REPEATED)
 			return SKIP_RETRANSMISSION;
 		return patient ? SKIP_HANDSHAKE : SKIP_STAMPED;
@@ -107,20 +108,29 @@ static __always_inline enum skip may_detour(struct __sk_buff *skb, const struct 
 	if (was_sent_before(own, packet))
 		return SKIP_RETRANSMISSION;
 	/* Behind a segment that is not the last one, the next would overtake it. */
-	if (packet->payload_length && (!packet->tcp->psh || !is_last_written(own, packet)))
+	if (packet->payload_length &&
+	    (!(packet->tcp_flags & TCP_BIT_PSH) || !is_last_written(own, packet)))
 		return SKIP_NOT_LAST;
 	return SKIP_STAMPED;
 }
 
 /* SKIP_STAMPED if this packet can bear an option without harm. */
 static __always_inline enum skip may_bear(struct __sk_buff *skb, const struct packet *packet,
-					  const struct server_settings *settings)
+					  const struct server_settings *settings,
+					  const struct peer *peer)
 {
 	__u32 length = settings->keyed ? LOAD_REPORT_LENGTH_KEYED : LOAD_REPORT_LENGTH;
+	__u32 base = sizeof(struct iphdr);
 
+	if (packet->version == 6) {
+		base = sizeof(struct ipv6hdr);
+		length += LOAD_REPORT_OFFSET_IPV6;
+	}
+	if (peer->is_far)
+		length += outer_length(peer);
 	if (skb->gso_size)
 		return SKIP_SEGMENTED;
-	if (packet->ip_header_length != sizeof(*packet->ip))
+	if (packet->ip_header_length != base)
 		return SKIP_OPTIONS;
 	if (packet->length + length > settings->mtu)
 		return SKIP_MTU;
@@ -170,10 +180,9 @@ static __always_inline void option_checksum_write(struct iphdr *ip,
 }
 
 /* Makes room, writes the option, and turns the packet to the balancer. */
-static __always_inline enum skip stamp_write(struct __sk_buff *skb,
-					     const struct load_report *report,
-					     const struct server_settings *settings,
-					     const struct peer *peer)
+static __always_inline enum skip stamp_ipv4(struct __sk_buff *skb, const struct load_report *report,
+					    const struct server_settings *settings,
+					    const struct peer *peer)
 {
 	struct load_report_key key = {{settings->report_key[0], settings->report_key[1]}};
 	struct load_report_option option = {};
@@ -206,26 +215,85 @@ static __always_inline enum skip stamp_write(struct __sk_buff *skb,
 		       SKIP_STAMPED;
 }
 
-/* Writes a report to that balancer into the packet, all being decided. */
-static __always_inline enum skip stamp(struct __sk_buff *skb, const struct packet *packet,
-				       struct peer *peer, struct metrics *metrics,
-				       const struct server_settings *settings, __u64 now)
-{
-	__u64 last = peer->reported_ns;
-	struct application *told;
-	struct load_report report = {};
-	enum skip skip;
-	__u32 zero = 0;
+/* The extension header of an IPv6 carrier: wire/load_report.h. */
+struct report_header {
+	__u8 next_header;
+	__u8 length; /* in units of 8 bytes, the first not counted */
+	__u8 padding[6];
+	struct load_report_option option;
+};
 
+/* Likewise. The transport's checksum goes over none of it. */
+static __always_inline enum skip stamp_ipv6(struct __sk_buff *skb, const struct load_report *report,
+					    const struct server_settings *settings,
+					    const struct peer *peer)
+{
+	struct load_report_key key = {{settings->report_key[0], settings->report_key[1]}};
+	struct report_header header = {.padding = {1, 4}};
+	__u32 length = LOAD_REPORT_OFFSET_IPV6 + LOAD_REPORT_LENGTH;
+	struct ethhdr *eth;
+	struct ipv6hdr *ip;
+	void *end;
+
+	load_report_encode(&header.option, report);
+	load_report_to_ipv6(&header.option);
+	if (settings->keyed)
+		length = sizeof(header);
+	if (bpf_skb_adjust_room(skb, (int)length, BPF_ADJ_ROOM_NET, 0))
+		return SKIP_FAILED;
+	eth = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	ip = (void *)(eth + 1);
+	if ((void *)(ip + 1) > end)
+		return SKIP_FAILED;
+	if (settings->keyed)
+		header.option.tag =
+			load_report_tag_ipv6(&header.option, &key, &ip->saddr, &ip->daddr);
+	header.next_header = ip->nexthdr;
+	header.length = length / 8 - 1;
+	ip->nexthdr = IPPROTO_DSTOPTS;
+	ip->payload_len = bpf_htons(bpf_ntohs(ip->payload_len) + length);
+	mac_copy(eth->h_dest, peer->mac);
+	if (settings->keyed)
+		return bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(*ip), &header, sizeof(header),
+					   0) ?
+			       SKIP_FAILED :
+			       SKIP_STAMPED;
+	return bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(*ip), &header,
+				   LOAD_REPORT_OFFSET_IPV6 + LOAD_REPORT_LENGTH, 0) ?
+		       SKIP_FAILED :
+		       SKIP_STAMPED;
+}
+
+/*
+ * Writes a report to that balancer into the packet, all being decided. Of its own for the verifier, and for
+ * the stack. Returns enum skip.
+ */
+__noinline int stamp(struct __sk_buff *skb, struct packet *packet, struct peer *peer, __u64 now)
+{
+	struct server_settings *set;
+	struct load_report report = {};
+	struct application *told;
+	struct metrics *load;
+	__u32 zero = 0;
+	enum skip skip;
+	__u64 last;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
 	told = bpf_map_lookup_elem(&application, &zero);
-	if (!told)
+	if (!packet || !peer || !set || !load || !told)
 		return SKIP_FAILED;
 	/* One CPU reports, the others go on. */
+	last = peer->reported_ns;
 	if (__sync_val_compare_and_swap(&peer->reported_ns, last, now) != last)
 		return SKIP_NOT_DUE;
-	metrics->accept_queue = accept_queue(skb, packet->ip->saddr, packet->tcp->source);
-	report_fill(&report, peer, metrics, told, settings, now);
-	skip = stamp_write(skb, &report, settings, peer);
+	load->accept_queue = accept_queue(skb, &packet->source, packet->source_port);
+	report_fill(&report, peer, load, told, set, now);
+	skip = packet->version == 4 ? stamp_ipv4(skb, &report, set, peer) :
+				      stamp_ipv6(skb, &report, set, peer);
+	if (skip == SKIP_STAMPED && peer->is_far)
+		skip = detour_write(skb, peer, packet->version);
 	if (skip == SKIP_STAMPED) {
 		__sync_fetch_and_add(&peer->reports, 1);
 		__sync_fetch_and_add(&peer->report_bytes, skb->len);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "load_report.h"
@@ -189,5 +190,56 @@ const char *mac_format(const uint8_t mac[6], char *text)
 {
 	snprintf(text, MAC_TEXT_MAX, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
 		 mac[3], mac[4], mac[5]);
+	return text;
+}
+
+struct ip_address address_mask(struct ip_address address, unsigned int bits)
+{
+	struct ip_address mask;
+
+	bits += address_is_ipv4(address) ? 96 : 0;
+	for (int i = 0; i < 4; i++, bits -= bits < 32 ? bits : 32)
+		mask.word[i] = htonl(bits >= 32 ? UINT32_MAX : ~(UINT32_MAX >> bits));
+	return mask;
+}
+
+int prefix_parse(const char *text, struct address_prefix *prefix)
+{
+	const char *slash = strchrnul(text, '/');
+	char host[ADDRESS_TEXT_MAX] = "";
+	struct ip_address address;
+	unsigned long bits = 0;
+	char *end;
+
+	if ((size_t)(slash - text) >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, (size_t)(slash - text));
+	if (address_parse(host, &address))
+		return -EINVAL;
+	if (!*slash) {
+		bits = address_is_ipv4(address) ? 32 : 128;
+	} else {
+		if (slash[1] < '0' || slash[1] > '9' || strlen(slash) > sizeof("/128") - 1)
+			return -EINVAL;
+		bits = strtoul(slash + 1, &end, 10);
+		if (*end || bits > (address_is_ipv4(address) ? 32 : 128))
+			return -EINVAL;
+	}
+	prefix->mask = address_mask(address, (unsigned int)bits);
+	for (int i = 0; i < 4; i++)
+		prefix->address.word[i] = address.word[i] & prefix->mask.word[i];
+	return 0;
+}
+
+const char *prefix_format(const struct address_prefix *prefix, char *text)
+{
+	int bits = address_is_ipv4(prefix->address) ? -96 : 0;
+	size_t length;
+
+	for (int i = 0; i < 4; i++)
+		bits += __builtin_popcount(prefix->mask.word[i]);
+	address_format(prefix->address, text);
+	length = strlen(text);
+	snprintf(text + length, PREFIX_TEXT_MAX - length, "/%d", bits);
 	return text;
 }

@@ -10,6 +10,7 @@
 #include "shared.h"
 
 #define ADDRESS_TEXT_MAX INET6_ADDRSTRLEN
+#define PREFIX_TEXT_MAX (ADDRESS_TEXT_MAX + sizeof("/128"))
 #define ENDPOINT_TEXT_MAX (ADDRESS_TEXT_MAX + sizeof("[]:65535"))
 #define MAC_TEXT_MAX sizeof("00:00:00:00:00:00")
 
@@ -34,6 +35,15 @@ const char *address_format(struct ip_address address, char *text);
 struct in_addr address_ipv4(struct ip_address address);
 struct ip_address address_of_ipv4(struct in_addr address);
 bool address_is_ipv4(struct ip_address address);
+
+/* The mask of so many leading bits of an address of that one's family. */
+struct ip_address address_mask(struct ip_address address, unsigned int bits);
+
+/* "10.1.0.0/16", "2001:db8::/64", or one address. Returns 0 or -EINVAL. */
+int prefix_parse(const char *text, struct address_prefix *prefix);
+
+/* Writes at most PREFIX_TEXT_MAX bytes; returns text. */
+const char *prefix_format(const struct address_prefix *prefix, char *text);
 
 /* Is there one? That which is all zero is "::", but also what has never been set. */
 bool address_is_set(struct ip_address address);

@@ -109,6 +109,8 @@ struct config {
 	uint32_t meter_entries; /* server; default METER_ENTRIES */
 	struct ip_address *balancers; /* server */
 	size_t balancer_count;
+	struct address_prefix *tunnel_sources; /* server; none: the balancers */
+	size_t tunnel_source_count;
 	struct report_config report; /* server */
 };
 

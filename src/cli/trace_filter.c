@@ -78,17 +78,6 @@ static char *cut_off_port(char *text, char **address)
 	return strchr(text, ':') == strrchr(text, ':') ? cut_off(text, ':') : NULL;
 }
 
-/* The mask of so many leading bits of an address of that family. */
-static struct ip_address mask_of(struct ip_address address, unsigned long bits)
-{
-	struct ip_address mask;
-
-	bits += address_is_ipv4(address) ? 96 : 0;
-	for (int i = 0; i < 4; i++, bits -= bits < 32 ? bits : 32)
-		mask.word[i] = htonl(bits >= 32 ? UINT32_MAX : ~(UINT32_MAX >> bits));
-	return mask;
-}
-
 const char *trace_parse_client(const char *text, struct trace_filter *filter)
 {
 	char copy[CLIENT_TEXT_MAX], *port, *prefix, *start;
@@ -108,7 +97,7 @@ const char *trace_parse_client(const char *text, struct trace_filter *filter)
 	if (prefix && !parse_digits(prefix, most, &bits))
 		return most == 32 ? "has no prefix length from 0 to 32 behind the slash" :
 				    "has no prefix length from 0 to 128 behind the slash";
-	filter->client_mask = mask_of(address, bits);
+	filter->client_mask = address_mask(address, (unsigned int)bits);
 	for (int i = 0; i < 4; i++)
 		filter->client.word[i] = address.word[i] & filter->client_mask.word[i];
 	filter->client_port = htons((uint16_t)port_number);

@@ -72,6 +72,19 @@ const char *parse_unicast(const struct field *field, const char *text, void *val
 	return wrong;
 }
 
+const char *parse_prefix(const struct field *field, const char *text, void *value)
+{
+	struct address_prefix prefix;
+
+	(void)field;
+	if (prefix_parse(text, &prefix))
+		return "is neither an address nor a prefix";
+	if (!prefix.mask.word[3] && (address_is_ipv4(prefix.address) || !prefix.mask.word[0]))
+		return "is everybody";
+	*(struct address_prefix *)value = prefix;
+	return NULL;
+}
+
 const char *parse_service_address(const struct field *field, const char *text, void *value)
 {
 	struct endpoint endpoint;

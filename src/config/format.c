@@ -86,6 +86,13 @@ static bool format_unicast(const struct field *field, const void *value, char te
 	return true;
 }
 
+static bool format_prefix(const struct field *field, const void *value, char text[FIELD_TEXT_MAX])
+{
+	(void)field;
+	prefix_format(value, text);
+	return true;
+}
+
 static bool format_endpoint(const struct field *field, const void *value, char text[FIELD_TEXT_MAX])
 {
 	(void)field;
@@ -136,6 +143,7 @@ static const struct {
 	{parse_service_address, format_endpoint},
 	{parse_share, format_share},
 	{parse_unicast, format_unicast},
+	{parse_prefix, format_prefix},
 	{parse_key_file, format_key_file},
 	{parse_listen, format_listen},
 	{parse_agent_listen, format_agent_listen},

@@ -164,6 +164,7 @@ void config_free(struct config *config)
 		free(config->services[i].backends);
 	free(config->services);
 	free(config->balancers);
+	free(config->tunnel_sources);
 	free(config->interfaces);
 	explicit_bzero(config->report_key, sizeof(config->report_key));
 	free(config);
@@ -190,6 +191,8 @@ struct config *config_copy(const struct config *config)
 	*copy = *config;
 	copied = copy_array(&copy->interfaces, copy->interface_count, sizeof(*copy->interfaces));
 	copied &= copy_array(&copy->balancers, copy->balancer_count, sizeof(*copy->balancers));
+	copied &= copy_array(&copy->tunnel_sources, copy->tunnel_source_count,
+			     sizeof(*copy->tunnel_sources));
 	copied &= copy_array(&copy->services, copy->service_count, sizeof(*copy->services));
 	if (!copy->services)
 		copy->service_count = 0;

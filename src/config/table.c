@@ -551,6 +551,18 @@ static const struct field config_fields[] = {
 		LIST_IN(struct config, balancers, balancer_count),
 	},
 	{
+		.key = "tunnel_sources",
+		.roles = SERVER,
+		.sentence = "From where packets in an outer header (forward: ipip) are taken; if "
+			    "absent or [], from the balancers.",
+		.expected = "a list of up to " TEXT_OF(
+			TUNNEL_SOURCES_MAX) " addresses or prefixes, such as [10.1.0.2, 10.9.0.0/16]",
+		.may_be_empty = true,
+		.parse = parse_prefix,
+		.max = TUNNEL_SOURCES_MAX,
+		LIST_IN(struct config, tunnel_sources, tunnel_source_count),
+	},
+	{
 		.key = "report_key",
 		.roles = BOTH,
 		.sentence = "The file with the key that proves reports genuine; if absent, "

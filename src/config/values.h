@@ -19,6 +19,7 @@ parse_function parse_seed;
 parse_function parse_service_address;
 parse_function parse_share; /* a percentage to a double */
 parse_function parse_unicast;
+parse_function parse_prefix;
 
 /* Their value is the struct config, for there is a flag to set beside. */
 parse_function parse_key_file;

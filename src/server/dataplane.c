@@ -113,10 +113,29 @@ static void place_services(struct server_settings *settings, const struct config
 		struct service_key key = service_key(&config->services[i]);
 		struct service_key *place = &settings->places[hash_place(&key.address, key.port)];
 
-		if (place->port)
+		if (place->protocol)
 			settings->unplaced++;
 		else
 			*place = key;
+		settings->any_port |= !key.port;
+	}
+}
+
+/* Unless said otherwise, only the balancers send packets in an outer header. */
+static void allow_tunnels(struct server_settings *settings, const struct config *config)
+{
+	struct address_prefix *to = settings->tunnel_sources;
+
+	settings->tunnel_source_count = (uint32_t)config->tunnel_source_count;
+	if (config->tunnel_source_count) {
+		memcpy(to, config->tunnel_sources, config->tunnel_source_count * sizeof(*to));
+		return;
+	}
+	settings->tunnel_source_count = (uint32_t)config->balancer_count;
+	for (size_t i = 0; i < config->balancer_count; i++) {
+		to[i].address = config->balancers[i];
+		to[i].mask = address_mask(config->balancers[i],
+					  address_is_ipv4(config->balancers[i]) ? 32 : 128);
 	}
 }
 
@@ -138,6 +157,7 @@ static int write_settings(struct server_dataplane *dataplane)
 	int err;
 
 	place_services(&settings, config);
+	allow_tunnels(&settings, config);
 	err = link_get(config->interfaces[0], &link);
 	if (err) {
 		log_error("interfaces: \"%s\": %s; `ip link` lists those there are",
@@ -180,7 +200,7 @@ static int write_services(struct server_dataplane *dataplane)
 {
 	const struct config *config = dataplane->config;
 	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	struct service_key key;
+	struct service_key key, vip = {0};
 	uint32_t nothing = 0;
 
 	/* What a predecessor served may differ: begin with none. */
@@ -188,7 +208,9 @@ static int write_services(struct server_dataplane *dataplane)
 		bpf_map_delete_elem(map, &key);
 	for (size_t i = 0; i < config->service_count; i++) {
 		key = service_key(&config->services[i]);
-		if (bpf_map_update_elem(map, &key, &nothing, BPF_ANY))
+		vip.address = key.address;
+		if (bpf_map_update_elem(map, &key, &nothing, BPF_ANY) ||
+		    bpf_map_update_elem(map, &vip, &nothing, BPF_ANY))
 			return -errno;
 		if (i >= MEASURED_SERVICES_MAX)
 			continue;
@@ -213,6 +235,10 @@ static int prepare_peers(struct server_dataplane *dataplane)
 
 		/* Whose place this was in a predecessor's list is not known. */
 		peer->mac_known = 0;
+		if (i < config->balancer_count) {
+			peer->address = config->balancers[i];
+			peer->own = source_towards(config->balancers[i]);
+		}
 		peer->sequence = (uint32_t)(clock_ns(CLOCK_REALTIME) / 1000000);
 	}
 	return 0;
@@ -361,6 +387,8 @@ void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 		if (!address_equal(dataplane->config->balancers[i], neighbour->address))
 			continue;
 		memcpy(peer->mac, neighbour->mac, sizeof(peer->mac));
+		peer->is_far = !address_equal(neighbour->next_hop, neighbour->address);
+		peer->own = source_towards(neighbour->address);
 		/* Last, because the data path goes by it. */
 		__atomic_store_n(&peer->mac_known, neighbour->resolved, __ATOMIC_RELEASE);
 	}

@@ -63,6 +63,11 @@ static void write_responses(FILE *out, const struct server_dataplane *dataplane)
 		  "Packets of answers, as on the wire.", (double)stats.response_packets);
 	write_one(out, "plimsoll_agent_response_bytes_total", "counter", "Bytes of those packets.",
 		  (double)stats.response_bytes);
+	write_one(out, "plimsoll_agent_tunnel_packets_total", "counter",
+		  "Packets whose outer header has been taken off.", (double)stats.tunnel_packets);
+	write_one(out, "plimsoll_agent_tunnel_refused_total", "counter",
+		  "Packets in an outer header that came from elsewhere, or lead to no VIP.",
+		  (double)stats.tunnel_refused);
 	metric_family(out, "plimsoll_agent_carriers_total", "counter",
 		      "Packets of answers by whether they bore a report, and if not, why.");
 	for (uint32_t i = 0; i < SKIP_COUNT; i++)

@@ -93,6 +93,15 @@ static json_t *responses_json(const struct server_stats *stats)
 	return object;
 }
 
+static json_t *tunnel_json(const struct server_stats *stats)
+{
+	json_t *object = json_object();
+
+	json_set_integer(object, "packets", stats->tunnel_packets);
+	json_set_integer(object, "refused", stats->tunnel_refused);
+	return object;
+}
+
 static json_t *carriers_json(const struct server_stats *stats)
 {
 	static const char *const names[] = {
@@ -129,6 +138,7 @@ json_t *server_status_json(void *context)
 			    load_json(dataplane->metrics, dataplane->application, &stats));
 	json_object_set_new(object, "balancers", balancers_json(dataplane));
 	json_object_set_new(object, "responses", responses_json(&stats));
+	json_object_set_new(object, "tunnel", tunnel_json(&stats));
 	json_object_set_new(object, "carriers", carriers_json(&stats));
 	return object;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "clock.h"
 #include "meter_slot.h"
 #include "netlink.h"
@@ -91,19 +92,17 @@ static bool socket_owes(const struct tcp_info *info)
 	return info->tcpi_last_data_recv <= info->tcpi_last_data_sent + TIME_SLACK_MS;
 }
 
-/* The IPv4 address behind it, also that of a socket for both families; 0 if there is none. */
-static __be32 address_of(const struct inet_diag_msg *socket, const __be32 *address)
+/* A socket for both families has an address of IPv4 as we have it. */
+static struct ip_address address_of(const struct inet_diag_msg *socket, const __be32 *address)
 {
-	if (socket->idiag_family == AF_INET)
-		return address[0];
-	return address[2] == htonl(0xFFFF) ? address[3] : 0;
+	return address_of_bytes(address, socket->idiag_family == AF_INET ? 4 : 16);
 }
 
 static void mark_owed(struct sweep *sweep, const struct inet_diag_msg *socket)
 {
-	uint64_t hash =
-		meter_hash(address_of(socket, socket->id.idiag_dst), socket->id.idiag_dport,
-			   address_of(socket, socket->id.idiag_src), socket->id.idiag_sport);
+	struct ip_address client = address_of(socket, socket->id.idiag_dst);
+	struct ip_address own = address_of(socket, socket->id.idiag_src);
+	uint64_t hash = meter_hash(&client, socket->id.idiag_dport, &own, socket->id.idiag_sport);
 	uint32_t bucket = meter_bucket(hash, sweep->buckets);
 	size_t low = 0, high = sweep->count;
 
