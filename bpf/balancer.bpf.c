@@ -329,9 +329,17 @@ static __always_inline enum verdict forward(struct context *context, const struc
 	return VERDICT_FORWARDED;
 }
 
+static __always_inline void count_old_key(__u32 server)
+{
+	__u64 *count = bpf_map_lookup_elem(&old_key_reports, &server);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
 /* A response that bears a report. */
 static __always_inline enum verdict receive_report(struct context *context,
-						   const struct received_report *received)
+						   struct received_report *received)
 {
 	__be32 id = received->report.server_id;
 	struct server *server;
@@ -353,8 +361,12 @@ static __always_inline enum verdict receive_report(struct context *context,
 	load = bpf_map_lookup_elem(&loads, &index);
 	if (!load)
 		return VERDICT_REPORT_UNKNOWN_SERVER;
-	return load_update(load, &received->report, bpf_ktime_get_ns()) ? VERDICT_REPORT_TAKEN :
-									  VERDICT_REPORT_OLD;
+
+	if (!load_update(load, &received->report, bpf_ktime_get_ns()))
+		return VERDICT_REPORT_OLD;
+	if (received->by_old_key)
+		count_old_key(index);
+	return VERDICT_REPORT_TAKEN;
 }
 
 /*

@@ -89,6 +89,14 @@ struct {
 	__type(value, struct load);
 } loads SEC(".maps");
 
+/* Of each server's reports, how many were proved by the old key. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVERS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} old_key_reports SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* struct settings, flow_buckets */

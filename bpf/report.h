@@ -16,6 +16,7 @@ struct received_report {
 	struct load_report_option option;
 	struct load_report report;
 	enum load_report_error error;
+	int by_old_key;
 };
 
 /* Without options as long as that, or longer, there is none of ours. */
@@ -52,23 +53,33 @@ static __always_inline int report_present(const struct packet *packet, void *end
 	return 1;
 }
 
-/* VERDICT_NONE if the packet comes from that server and knows the key. */
+static __always_inline int report_proved(const struct packet *packet,
+					 const struct received_report *received,
+					 const __u64 words[2])
+{
+	struct load_report_key key = {{words[0], words[1]}};
+
+	return received->option.tag ==
+	       load_report_tag_ipv4(&received->option, &key, packet->ip->saddr, packet->ip->daddr);
+}
+
+/* VERDICT_NONE if the packet comes from that server and knows the key, or the old one. */
 static __always_inline enum verdict report_verify(const struct packet *packet,
-						  const struct received_report *received,
+						  struct received_report *received,
 						  const struct server *server,
 						  const struct settings *settings)
 {
-	struct load_report_key key = {{settings->report_key[0], settings->report_key[1]}};
-
 	if (!server->mac_known || !mac_equal(packet->eth->h_source, server->mac))
 		return VERDICT_REPORT_WRONG_SOURCE;
 	if (!settings->keyed)
 		return VERDICT_NONE;
 	if (!(received->report.flags & LOAD_REPORT_KEYED))
 		return VERDICT_REPORT_UNKEYED;
-	if (received->option.tag !=
-	    load_report_tag_ipv4(&received->option, &key, packet->ip->saddr, packet->ip->daddr))
+	if (report_proved(packet, received, settings->report_key))
+		return VERDICT_NONE;
+	if (!settings->old_keyed || !report_proved(packet, received, settings->old_report_key))
 		return VERDICT_REPORT_WRONG_TAG;
+	received->by_old_key = 1;
 	return VERDICT_NONE;
 }
 

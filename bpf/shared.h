@@ -129,13 +129,15 @@ struct interface {
 struct settings {
 	__u64 hash_seed; /* the same on all balancers that share their flows */
 	__u64 report_key[2];
+	__u64 old_report_key[2]; /* still valid */
 	struct interface interfaces[INTERFACES_MAX];
 	__u32 flow_buckets;
 	__u8 keyed;
 	__u8 tracing; /* some packets are to be told of: trace.h */
 	__u16 udp_timeout_ticks; /* FLOW_FINE_SHIFT */
 	__u8 any_port; /* there are services of every port */
-	__u8 pad[7];
+	__u8 old_keyed; /* there is an old key */
+	__u8 pad[6];
 };
 
 /*

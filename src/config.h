@@ -102,6 +102,9 @@ struct config {
 	bool keyed; /* report_key: is there */
 	char report_key_file[CONFIG_PATH_MAX];
 	uint8_t report_key[16];
+	bool old_keyed; /* balancer; old_report_key: is there, the next as above */
+	char old_report_key_file[CONFIG_PATH_MAX];
+	uint8_t old_report_key[16];
 	struct flow_table_config flow_table; /* balancer */
 	uint64_t hash_seed; /* balancer; 0 = random */
 	struct service_config *services;

@@ -85,12 +85,19 @@ static int enter_interface(struct dataplane *dataplane, const char *name)
 }
 
 /* The wire header's key: the bytes read as little-endian words. */
-static void set_key(const struct config *config, struct settings *settings)
+static void set_key(const uint8_t *bytes, __u64 words[2])
+{
+	memcpy(words, bytes, 2 * sizeof(words[0]));
+	words[0] = le64toh(words[0]);
+	words[1] = le64toh(words[1]);
+}
+
+static void set_keys(const struct config *config, struct settings *settings)
 {
 	settings->keyed = config->keyed;
-	memcpy(settings->report_key, config->report_key, sizeof(settings->report_key));
-	settings->report_key[0] = le64toh(settings->report_key[0]);
-	settings->report_key[1] = le64toh(settings->report_key[1]);
+	set_key(config->report_key, settings->report_key);
+	settings->old_keyed = config->old_keyed;
+	set_key(config->old_report_key, settings->old_report_key);
 }
 
 int dataplane_write_settings(struct dataplane *dataplane)
@@ -104,7 +111,7 @@ int dataplane_write_settings(struct dataplane *dataplane)
 	settings.flow_buckets = (uint32_t)dataplane->flow_buckets;
 	settings.udp_timeout_ticks = flow_udp_timeout_ticks(dataplane->config);
 	settings.tracing = old.tracing;
-	set_key(dataplane->config, &settings);
+	set_keys(dataplane->config, &settings);
 	/* Each stays where it is: packets come while this is written. */
 	for (size_t i = 0; i < dataplane->interface_count; i++) {
 		const struct attached_interface *interface = &dataplane->interfaces[i];
@@ -334,6 +341,14 @@ void dataplane_drop_interfaces(struct dataplane *dataplane, const struct config 
 		return;
 	dataplane->interface_count = kept;
 	dataplane_write_settings(dataplane);
+}
+
+uint64_t dataplane_old_key_reports(const struct dataplane *dataplane, uint32_t server)
+{
+	uint64_t count = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(dataplane->bpf->maps.old_key_reports), &server, &count);
+	return count;
 }
 
 void dataplane_detach(struct dataplane *dataplane)

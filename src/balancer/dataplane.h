@@ -117,6 +117,9 @@ int dataplane_write_service(struct dataplane *dataplane, const struct balanced_s
 /* Builds a service's ring anew out of the backends that are open. */
 int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service);
 
+/* How many of the server's reports were proved by the old key, ever. */
+uint64_t dataplane_old_key_reports(const struct dataplane *dataplane, uint32_t server);
+
 /* Takes the tc programs off. The rest goes with its pins: runtime_remove(). */
 void dataplane_detach(struct dataplane *dataplane);
 

@@ -142,6 +142,8 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 				    json_null());
 	set_load(object, load);
 	set_feedback(object, load, service->config->stale_after_ns);
+	json_set_integer(object, "reports_by_old_key",
+			 dataplane_old_key_reports(status->dataplane, member->server));
 	set_polls(object, &polls);
 	json_set_real(object, "share",
 		      service_recent ? (double)traffic->recent / (double)service_recent : 0);

@@ -23,6 +23,7 @@ struct measured {
 	struct traffic traffic;
 	struct load load;
 	struct health evidence;
+	uint64_t by_old_key;
 	struct poll_counts polls;
 };
 
@@ -114,6 +115,15 @@ static const struct metric poll_metrics[] = {POLL_METRICS(METRIC_ROW){0}};
 static const struct metric server_metrics[] = {SERVER_METRICS(METRIC_ROW){0}};
 #undef METRIC_ROW
 
+static double value_by_old_key(const struct measured *m)
+{
+	return (double)m->by_old_key;
+}
+
+static const struct metric old_key_metric = {
+	"plimsoll_server_reports_by_old_key_total", "counter",
+	"Reports in packets that were proved by old_report_key.", value_by_old_key};
+
 static const struct metric reports_metric = {
 	"plimsoll_server_reports_total", "counter",
 	"Reports of the server that were believed, whichever way they came.", value_reports};
@@ -161,6 +171,8 @@ static void write_metric(FILE *out, const struct sources *sources, const struct 
 				.traffic = traffic_of(status, k),
 				.load = dataplane->loads[service->members[j].server],
 				.evidence = dataplane->healths[service->members[j].index],
+				.by_old_key = dataplane_old_key_reports(
+					dataplane, service->members[j].server),
 			};
 
 			if (!in_scope(scope, &m, told))
@@ -197,6 +209,7 @@ static void write_backends(FILE *out, const struct sources *sources)
 	for (metric = server_metrics; metric->name; metric++)
 		write_metric(out, sources, metric, SERVERS);
 	write_metric(out, sources, &reports_metric, ALL_SERVERS);
+	write_metric(out, sources, &old_key_metric, ALL_SERVERS);
 	if (!anybody_polled(sources->status->dataplane->config))
 		return;
 	for (metric = poll_metrics; metric->name; metric++)

@@ -33,8 +33,8 @@ struct answer {
 
 struct poll_reports {
 	const struct poller *poller;
-	struct load_report_key key;
-	bool keyed;
+	struct load_report_key key, old_key;
+	bool keyed, old_keyed;
 	int socket;
 	struct event *readable;
 	uint64_t strangers;
@@ -102,17 +102,23 @@ static uint32_t destination_of(struct msghdr *message)
 	return ((struct in_pktinfo *)CMSG_DATA(control))->ipi_addr.s_addr;
 }
 
-static bool is_genuine(const struct poll_reports *reports, struct msghdr *message,
-		       const struct load_report *report)
+static bool is_proved(struct msghdr *message, const struct load_report_key *key)
 {
 	const struct answer *answer = message->msg_name;
 
+	return answer->datagram.report.tag == load_report_tag_ipv4(&answer->datagram.report, key,
+								   answer->from.sin_addr.s_addr,
+								   destination_of(message));
+}
+
+static bool is_genuine(const struct poll_reports *reports, struct msghdr *message,
+		       const struct load_report *report)
+{
 	if (!reports->keyed)
 		return true;
 	return report->flags & LOAD_REPORT_KEYED &&
-	       answer->datagram.report.tag ==
-		       load_report_tag_ipv4(&answer->datagram.report, &reports->key,
-					    answer->from.sin_addr.s_addr, destination_of(message));
+	       (is_proved(message, &reports->key) ||
+		(reports->old_keyed && is_proved(message, &reports->old_key)));
 }
 
 /* Was that asked, and not too long ago? Who cannot see our requests would have to guess. */
@@ -192,12 +198,19 @@ static int number_targets(struct poller *poller)
 	return 0;
 }
 
-static void read_key(struct poll_reports *reports, const struct config *config)
+static void read_key(struct load_report_key *key, const uint8_t *bytes)
+{
+	memcpy(key->word, bytes, sizeof(key->word));
+	key->word[0] = le64toh(key->word[0]);
+	key->word[1] = le64toh(key->word[1]);
+}
+
+static void read_keys(struct poll_reports *reports, const struct config *config)
 {
 	reports->keyed = config->keyed;
-	memcpy(reports->key.word, config->report_key, sizeof(reports->key.word));
-	reports->key.word[0] = le64toh(reports->key.word[0]);
-	reports->key.word[1] = le64toh(reports->key.word[1]);
+	reports->old_keyed = config->old_keyed;
+	read_key(&reports->key, config->report_key);
+	read_key(&reports->old_key, config->old_report_key);
 }
 
 int poll_reports_open(struct poller *poller)
@@ -209,7 +222,7 @@ int poll_reports_open(struct poller *poller)
 	if (!reports)
 		return -ENOMEM;
 	reports->poller = poller;
-	read_key(reports, poller->dataplane->config);
+	read_keys(reports, poller->dataplane->config);
 	prepare_answers(reports, BATCH);
 	reports->socket = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (reports->socket < 0 ||

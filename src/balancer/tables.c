@@ -80,6 +80,7 @@ static uint32_t server_index(struct dataplane *dataplane, struct ip_address addr
 	int map = bpf_map__fd(dataplane->bpf->maps.servers);
 	struct server server = {0};
 	uint32_t id = address_report_id(address);
+	uint64_t none = 0;
 
 	if (!bpf_map_lookup_elem(map, &id, &server))
 		return server.index;
@@ -89,6 +90,8 @@ static uint32_t server_index(struct dataplane *dataplane, struct ip_address addr
 		return 0;
 	server.index = given->next_server;
 	memset(&dataplane->loads[server.index], 0, sizeof(struct load));
+	bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.old_key_reports), &server.index, &none,
+			    BPF_ANY);
 	if (bpf_map_update_elem(map, &id, &server, BPF_ANY))
 		return 0;
 	given->servers[server.index] = true;

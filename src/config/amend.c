@@ -92,7 +92,7 @@ static int write_keyless(const struct config *config, int file)
 
 	if (!out)
 		return -errno;
-	keyless.keyed = false;
+	keyless.keyed = keyless.old_keyed = false;
 	config_write(&keyless, out);
 	return fclose(out) ? -errno : 0;
 }

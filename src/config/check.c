@@ -185,6 +185,16 @@ static void check_report(struct config_source *source, const struct report_confi
 			       (unsigned long long)report->max_interval_ns / 1000);
 }
 
+static void check_keys(struct config_source *source, const struct config *config)
+{
+	if (config->old_keyed && !config->keyed &&
+	    !source_value(source, source->root, "report_key"))
+		source_mistake(source, line_of(source, source->root, "old_report_key"),
+			       "old_report_key",
+			       "\"%s\" is given without a report_key; expected both, or neither",
+			       config->old_report_key_file);
+}
+
 int check_consistency(struct config_source *source, const struct config *config)
 {
 	const yaml_node_t *balancers = source_value(source, source->root, "balancers");
@@ -200,5 +210,6 @@ int check_consistency(struct config_source *source, const struct config *config)
 		check_health(source, config, i);
 	}
 	check_report(source, &config->report);
+	check_keys(source, config);
 	return check_totals(source, config);
 }

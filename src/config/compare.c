@@ -166,20 +166,33 @@ static void compare_services(struct comparison *comparison, const struct config 
 			tell(comparison, DIFFERENCE_REMOVED, &before->services[i], NULL);
 }
 
-/* The file's name is told, never what it holds. */
-static void compare_keys(struct comparison *comparison, const struct config *before,
-			 const struct config *now)
+/* The file's name is told, never what it holds. That its name has changed has been told. */
+static void compare_key(struct comparison *comparison, const char *key, const char *path,
+			bool differs)
 {
 	struct difference *difference = &comparison->difference;
 
-	if (!before->keyed || !now->keyed ||
-	    strcmp(before->report_key_file, now->report_key_file) != 0 ||
-	    !memcmp(before->report_key, now->report_key, sizeof(now->report_key)))
+	if (!differs)
 		return;
-	*difference = (struct difference){.kind = DIFFERENCE_CHANGED, .key = "report_key"};
+	*difference = (struct difference){.kind = DIFFERENCE_CHANGED};
+	snprintf(difference->key, sizeof(difference->key), "%s", key);
 	snprintf(difference->before, sizeof(difference->before), "another key in that file");
-	snprintf(difference->after, sizeof(difference->after), "%s", now->report_key_file);
+	snprintf(difference->after, sizeof(difference->after), "%s", path);
 	comparison->found(difference, comparison->context);
+}
+
+static void compare_keys(struct comparison *comparison, const struct config *before,
+			 const struct config *now)
+{
+	compare_key(comparison, "report_key", now->report_key_file,
+		    before->keyed && now->keyed &&
+			    !strcmp(before->report_key_file, now->report_key_file) &&
+			    memcmp(before->report_key, now->report_key, sizeof(now->report_key)));
+	compare_key(comparison, "old_report_key", now->old_report_key_file,
+		    before->old_keyed && now->old_keyed &&
+			    !strcmp(before->old_report_key_file, now->old_report_key_file) &&
+			    memcmp(before->old_report_key, now->old_report_key,
+				   sizeof(now->old_report_key)));
 }
 
 void config_compare(const struct config *before, const struct config *now, difference_found *found,

@@ -128,6 +128,16 @@ static bool format_key_file(const struct field *field, const void *value, char t
 	return config->keyed;
 }
 
+static bool format_old_key_file(const struct field *field, const void *value,
+				char text[FIELD_TEXT_MAX])
+{
+	const struct config *config = value;
+
+	(void)field;
+	snprintf(text, FIELD_TEXT_MAX, "%s", config->old_report_key_file);
+	return config->old_keyed;
+}
+
 static const struct {
 	parse_function *parse;
 	format_function *format;
@@ -145,6 +155,7 @@ static const struct {
 	{parse_unicast, format_unicast},
 	{parse_prefix, format_prefix},
 	{parse_key_file, format_key_file},
+	{parse_old_key_file, format_old_key_file},
 	{parse_listen, format_listen},
 	{parse_agent_listen, format_agent_listen},
 };

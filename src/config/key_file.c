@@ -58,19 +58,17 @@ static const char *open_complaint(int error)
 	}
 }
 
-const char *parse_key_file(const struct field *field, const char *text, void *value)
+static const char *read_key(const char *text, char path[CONFIG_PATH_MAX], uint8_t *key)
 {
-	struct config *config = value;
 	char digits[KEY_TEXT_MAX];
 	const char *wrong;
 	ssize_t length;
 	int file;
 
-	(void)field;
 	/* A daemon's working directory may differ from the one of check-config. */
 	if (text[0] != '/')
 		return "is not an absolute path";
-	if (strlen(text) >= sizeof(config->report_key_file))
+	if (strlen(text) >= CONFIG_PATH_MAX)
 		return "is too long";
 	/* Non-blocking: a pipe must not hold us up before it is refused. */
 	file = open(text, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -80,12 +78,31 @@ const char *parse_key_file(const struct field *field, const char *text, void *va
 	if (wrong)
 		goto out;
 	length = read(file, digits, sizeof(digits));
-	wrong = length < 0 ? "cannot be read" : decode(digits, (size_t)length, config->report_key);
-	config->keyed = !wrong;
+	wrong = length < 0 ? "cannot be read" : decode(digits, (size_t)length, key);
 	if (!wrong)
-		strcpy(config->report_key_file, text);
+		strcpy(path, text);
 	explicit_bzero(digits, sizeof(digits));
 out:
 	close(file);
+	return wrong;
+}
+
+const char *parse_key_file(const struct field *field, const char *text, void *value)
+{
+	struct config *config = value;
+	const char *wrong = read_key(text, config->report_key_file, config->report_key);
+
+	(void)field;
+	config->keyed = !wrong;
+	return wrong;
+}
+
+const char *parse_old_key_file(const struct field *field, const char *text, void *value)
+{
+	struct config *config = value;
+	const char *wrong = read_key(text, config->old_report_key_file, config->old_report_key);
+
+	(void)field;
+	config->old_keyed = !wrong;
 	return wrong;
 }

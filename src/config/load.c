@@ -167,6 +167,7 @@ void config_free(struct config *config)
 	free(config->tunnel_sources);
 	free(config->interfaces);
 	explicit_bzero(config->report_key, sizeof(config->report_key));
+	explicit_bzero(config->old_report_key, sizeof(config->old_report_key));
 	free(config);
 }
 

@@ -572,6 +572,15 @@ static const struct field config_fields[] = {
 		.parse = parse_key_file,
 	},
 	{
+		.key = "old_report_key",
+		.roles = BALANCER,
+		.sentence = "The key before report_key, valid beside it until every server has the "
+			    "new one.",
+		.expected = "the absolute path of a file of mode 0600 with 32 hex digits",
+		/* Sets `old_keyed` too. */
+		.parse = parse_old_key_file,
+	},
+	{
 		.key = "flow_table",
 		.roles = BALANCER,
 		.sentence = "The memory of which backend a connection has.",

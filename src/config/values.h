@@ -23,6 +23,7 @@ parse_function parse_prefix;
 
 /* Their value is the struct config, for there is a flag to set beside. */
 parse_function parse_key_file;
+parse_function parse_old_key_file;
 parse_function parse_listen;
 parse_function parse_agent_listen;
 

@@ -69,7 +69,8 @@ static struct segment case_segment(const struct balancer_case *test)
 /* The wire header's own code makes the option: test/unit holds it against bytes and OpenSSL. */
 static size_t report_put(uint8_t *bytes, const struct report_in *in, const struct segment *segment)
 {
-	struct load_report_key key = {{world_key[0], world_key[1]}};
+	const uint64_t *words = in->by_old_key ? world_old_key : world_key;
+	struct load_report_key key = {{words[0], words[1]}};
 	struct load_report report = {
 		.server_id = server_id(in->backend),
 		.sequence = in->sequence,

@@ -32,6 +32,7 @@ struct report_in {
 	uint32_t sequence;
 	uint8_t flags; /* enum load_report_flags; with K there is a tag */
 	uint8_t nops_before, nops_after; /* NOP options around it */
+	bool by_old_key;
 };
 
 enum output {

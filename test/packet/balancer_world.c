@@ -37,6 +37,7 @@ struct world world;
 
 /* The bytes 00 .. 0f, as the data path holds them. */
 const uint64_t world_key[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+const uint64_t world_old_key[2] = {0x0123456789abcdef, 0xfedcba9876543210};
 
 static const char network[] =
 	"link set lo up\n"
@@ -115,11 +116,13 @@ static void settings_put(const struct before *before)
 	struct settings settings = {
 		.hash_seed = 0x5eed,
 		.report_key = {world_key[0], world_key[1]},
+		.old_report_key = {world_old_key[0], world_old_key[1]},
 		.interfaces = {{.ifindex = world.lan},
 			       {.ifindex = before->one_interface ? 0 : world.wan}},
 		.flow_buckets = before->one_bucket ? 1 : BUCKETS,
 		.udp_timeout_ticks = FLOW_FINE_TICKS(30),
 		.keyed = before->keyed,
+		.old_keyed = before->old_keyed,
 	};
 	uint32_t zero = 0;
 

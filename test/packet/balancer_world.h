@@ -63,7 +63,7 @@ struct before {
 	bool without_pending; /* only what is reported counts */
 	uint32_t hot; /* prequal: so many requests are many */
 	bool no_feedback; /* else in-band */
-	bool keyed;
+	bool keyed, old_keyed;
 	bool empty_ring;
 	bool no_neighbours; /* backends' MAC addresses are not known */
 	bool one_interface; /* only the LAN's */
@@ -84,7 +84,7 @@ struct world {
 extern struct world world;
 
 /* The key of keyed reports: 00 01 .. 0f. */
-extern const uint64_t world_key[2];
+extern const uint64_t world_key[2], world_old_key[2];
 
 /* Loads the program and builds what is around it. Returns 0 or a negative errno. */
 int world_create(void);

@@ -53,6 +53,18 @@ static const struct balancer_case believed[] = {
 		TAKEN(XDP_TX),
 	},
 	{
+		.name = "with the old key while it is valid",
+		.before = {.keyed = true, .old_keyed = true},
+		.report = {.backend = 1, .sequence = 1, .flags = KEYED, .by_old_key = true},
+		TAKEN(XDP_TX),
+	},
+	{
+		.name = "with the new key while the old one is valid, too",
+		.before = {.keyed = true, .old_keyed = true},
+		.report = {.backend = 1, .sequence = 1, .flags = KEYED},
+		TAKEN(XDP_TX),
+	},
+	{
 		.name = "with a tag where no key is configured",
 		.report = {.backend = 2, .sequence = 1, .flags = KEYED},
 		TAKEN(XDP_TX),
@@ -197,6 +209,19 @@ static const struct balancer_case refused[] = {
 		.before = {.keyed = true},
 		.in = {.patches = {{AT_TAG + 7, 0x01}, {AT_TAG, 0xff}}},
 		.report = {.backend = 1, .sequence = 1, .flags = KEYED},
+		REFUSED(WRONG_TAG),
+	},
+	{
+		.name = "the old key, when it is not valid any more",
+		.before = {.keyed = true},
+		.report = {.backend = 1, .sequence = 1, .flags = KEYED, .by_old_key = true},
+		REFUSED(WRONG_TAG),
+	},
+	{
+		.name = "a tag with one bit wrong, while two keys are valid",
+		.before = {.keyed = true, .old_keyed = true},
+		.in = {.patches = {{AT_TAG + 7, 0x01}, {AT_TAG, 0xff}}},
+		.report = {.backend = 1, .sequence = 1, .flags = KEYED, .by_old_key = true},
 		REFUSED(WRONG_TAG),
 	},
 	{

@@ -105,6 +105,41 @@ backend_gone() { # SERVER
 	reload
 }
 
+old_key_reports() {
+	show b1 '[.services[].backends[].reports_by_old_key] | add'
+}
+
+none_by_old_key() {
+	local before
+
+	before=$(old_key_reports)
+	sleep 0.5
+	[ "$(old_key_reports)" -eq "$before" ]
+}
+
+@test "the reports' key is exchanged: both are valid for a while" {
+	local file=$STATE/b1/balancer.yaml machine wrong
+
+	wrong=$(counter b1 report-wrong-tag)
+	streams_begin
+	cp -p "$STATE/report.key" "$STATE/old.key"
+	make_key
+	echo "old_report_key: $STATE/old.key" >>"$file"
+	"$PLIMSOLL" reload --instance "$(namespace b1)" 3>&-
+	settle
+	expect "$(old_key_reports)" -gt 0
+	lab takeover server
+	wait_until 10 none_by_old_key
+	sed -i '/^old_report_key/d' "$file"
+	"$PLIMSOLL" reload --instance "$(namespace b1)" 3>&-
+	settle
+	for machine in s1 s2 s3 s4; do
+		expect "$(backend $machine .known)" = true
+	done
+	expect "$(counter b1 report-wrong-tag)" -eq "$wrong"
+	streams_unharmed report-key-exchanged
+}
+
 @test "a backend's MAC address changes, and it has connections" {
 	streams_begin
 	ip -n "$(namespace s2)" link set eth0 address 02:00:00:00:05:aa
