@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "config/compare.h"
 #include "log.h"
 
 #define EXIT_USAGE 2
@@ -284,6 +285,32 @@ void daemon_reloaded(const struct daemon *daemon)
 {
 	if (daemon->ready)
 		sd_notify(0, "READY=1");
+}
+
+static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+	return address_equal(a->address, b->address) && a->port == b->port;
+}
+
+int daemon_move_listen(struct daemon *daemon, const struct config *from, const struct config *to)
+{
+	if (from->listening == to->listening &&
+	    (!to->listening || same_endpoint(&from->listen, &to->listen)))
+		return 0;
+	return http_move_tcp(daemon->http, from->listening ? &from->listen : NULL,
+			     to->listening ? &to->listen : NULL);
+}
+
+void daemon_release_host(struct daemon *daemon, const struct config *gone,
+			 const struct config *stays)
+{
+	for (size_t i = 0; i < gone->interface_count; i++)
+		if (!config_has_interface(stays, gone->interfaces[i]))
+			host_take_back_sysctls(daemon->host, gone->interfaces[i]);
+	for (size_t i = 0; i < gone->service_count; i++)
+		if (!config_has_address(stays, gone->services[i].address.address))
+			host_take_back_address(daemon->host, "lo",
+					       gone->services[i].address.address);
 }
 
 /* To be freed; NULL for want of memory. */

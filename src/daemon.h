@@ -64,6 +64,13 @@ int daemon_on_reload(struct daemon *daemon, void (*reload)(void *context), void 
 void daemon_reloading(const struct daemon *daemon);
 void daemon_reloaded(const struct daemon *daemon);
 
+/* HTTP in TCP where another configuration wants it. Says what went wrong, and stays then. 0 or -errno. */
+int daemon_move_listen(struct daemon *daemon, const struct config *from, const struct config *to);
+
+/* Takes back what of the host's one configuration needed and the other does not. */
+void daemon_release_host(struct daemon *daemon, const struct config *gone,
+			 const struct config *stays);
+
 /* The configuration in force as a file that says the same: {"role", "file", "config"}. */
 void daemon_answer_config(const struct daemon *daemon, struct http_request *request);
 

@@ -39,22 +39,6 @@ static struct setting exchange(struct balancer *balancer, struct setting next)
 	return before;
 }
 
-static bool has_address(const struct config *config, struct ip_address address)
-{
-	for (size_t i = 0; i < config->service_count; i++)
-		if (address_equal(config->services[i].address.address, address))
-			return true;
-	return false;
-}
-
-static bool has_interface(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->interface_count; i++)
-		if (!strcmp(config->interfaces[i], name))
-			return true;
-	return false;
-}
-
 int balancer_prepare_host(struct balancer *balancer, const struct config *config,
 			  const struct config *known)
 {
@@ -62,38 +46,12 @@ int balancer_prepare_host(struct balancer *balancer, const struct config *config
 	int err = 0;
 
 	for (size_t i = 0; !err && i < config->service_count; i++)
-		if (!known || !has_address(known, config->services[i].address.address))
+		if (!known || !config_has_address(known, config->services[i].address.address))
 			err = host_add_address(host, "lo", config->services[i].address.address);
 	/* The kernel's FIB look-up in XDP, by which reports' packets find their client, wants it. */
 	for (size_t i = 0; !err && i < config->interface_count; i++)
 		err = host_set_sysctl(host, config->interfaces[i], "forwarding", 1);
 	return err;
-}
-
-/* What of the host's one configuration needs and the other does not. */
-static void release_host(struct balancer *balancer, const struct config *gone,
-			 const struct config *stays)
-{
-	struct host *host = balancer->daemon.host;
-
-	dataplane_drop_interfaces(&balancer->dataplane, stays);
-	for (size_t i = 0; i < gone->interface_count; i++)
-		if (!has_interface(stays, gone->interfaces[i]))
-			host_take_back_sysctls(host, gone->interfaces[i]);
-	for (size_t i = 0; i < gone->service_count; i++)
-		if (!has_address(stays, gone->services[i].address.address))
-			host_take_back_address(host, "lo", gone->services[i].address.address);
-}
-
-static int move_listen(struct balancer *balancer, const struct config *from,
-		       const struct config *to)
-{
-	if (from->listening == to->listening &&
-	    (!to->listening || (address_equal(from->listen.address, to->listen.address) &&
-				from->listen.port == to->listen.port)))
-		return 0;
-	return http_move_tcp(balancer->daemon.http, from->listening ? &from->listen : NULL,
-			     to->listening ? &to->listen : NULL);
 }
 
 /* Beside what is there. */
@@ -111,7 +69,7 @@ static int prepare(struct balancer *balancer, struct setting *next)
 	if (!err)
 		err = tables_enter(dataplane, next->config, next->file, &next->services);
 	if (!err)
-		err = move_listen(balancer, dataplane->config, next->config);
+		err = daemon_move_listen(&balancer->daemon, dataplane->config, next->config);
 	return err;
 }
 
@@ -251,7 +209,8 @@ static void settle(struct balancer *balancer, struct setting *before)
 
 	each_new(balancer, before->config, balancer->daemon.config, SIZE_MAX, forget_one, &err);
 	tables_prune(&balancer->dataplane);
-	release_host(balancer, before->config, balancer->daemon.config);
+	dataplane_drop_interfaces(&balancer->dataplane, balancer->daemon.config);
+	daemon_release_host(&balancer->daemon, before->config, balancer->daemon.config);
 	health_follow(&balancer->health, balancer->rebuild);
 	leave_begin(balancer);
 	poll_adopt(balancer->poller, before->poller);
@@ -294,10 +253,11 @@ int balancer_apply(struct balancer *balancer, struct config *config, struct conf
 		err = change_over(balancer, &next);
 		if (!err)
 			return 0;
-		move_listen(balancer, next.config, balancer->daemon.config);
+		daemon_move_listen(&balancer->daemon, next.config, balancer->daemon.config);
 	}
 	tables_prune(&balancer->dataplane);
-	release_host(balancer, next.config, balancer->daemon.config);
+	dataplane_drop_interfaces(&balancer->dataplane, balancer->daemon.config);
+	daemon_release_host(&balancer->daemon, next.config, balancer->daemon.config);
 	discard(&next);
 	return err;
 }

@@ -13,6 +13,7 @@
 #include "balancer.skel.h"
 #include "balancer/flows.h"
 #include "balancer/tables.h"
+#include "config/compare.h"
 #include "log.h"
 
 /* A predecessor's seed is kept, or its flows would be lost. */
@@ -32,14 +33,6 @@ static struct attached_interface *find_interface(struct dataplane *dataplane, co
 		if (!strcmp(dataplane->interfaces[i].name, name))
 			return &dataplane->interfaces[i];
 	return NULL;
-}
-
-static bool is_wanted(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->interface_count; i++)
-		if (!strcmp(config->interfaces[i], name))
-			return true;
-	return false;
 }
 
 /* Which of those in the settings is nobody's. */
@@ -330,7 +323,7 @@ void dataplane_drop_interfaces(struct dataplane *dataplane, const struct config 
 	for (size_t i = 0; i < dataplane->interface_count; i++) {
 		struct attached_interface *interface = &dataplane->interfaces[i];
 
-		if (is_wanted(config, interface->name)) {
+		if (config_has_interface(config, interface->name)) {
 			dataplane->interfaces[kept++] = *interface;
 			continue;
 		}

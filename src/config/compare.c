@@ -41,6 +41,30 @@ struct backend_config *service_find_backend(const struct service_config *service
 	return NULL;
 }
 
+bool config_has_address(const struct config *config, struct ip_address address)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		if (address_equal(config->services[i].address.address, address))
+			return true;
+	return false;
+}
+
+bool config_has_balancer(const struct config *config, struct ip_address address)
+{
+	for (size_t i = 0; i < config->balancer_count; i++)
+		if (address_equal(config->balancers[i], address))
+			return true;
+	return false;
+}
+
+bool config_has_interface(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->interface_count; i++)
+		if (!strcmp(config->interfaces[i], name))
+			return true;
+	return false;
+}
+
 static void tell(struct comparison *comparison, enum difference_kind kind,
 		 const struct service_config *service, const struct backend_config *backend)
 {

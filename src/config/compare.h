@@ -36,6 +36,11 @@ void config_compare(const struct config *before, const struct config *now, diffe
 #define DIFFERENCE_TEXT_MAX (2 * FIELD_TEXT_MAX + 256)
 const char *difference_text(const struct difference *difference, char text[DIFFERENCE_TEXT_MAX]);
 
+/* Whether a service has that virtual address; and of lists, whether it is there. */
+bool config_has_address(const struct config *config, struct ip_address address);
+bool config_has_balancer(const struct config *config, struct ip_address address);
+bool config_has_interface(const struct config *config, const char *name);
+
 /* The same service or backend in another configuration, or NULL. `hint`: where it may well be. */
 struct service_config *config_find_service(const struct config *config,
 					   const struct service_config *service, size_t hint);

@@ -62,7 +62,7 @@ static struct peer *find_peer(const struct agent *agent, struct ip_address addre
 
 	for (size_t i = 0; i < config->balancer_count; i++)
 		if (address_equal(config->balancers[i], address))
-			return &agent->dataplane->peers[i];
+			return server_dataplane_peer(agent->dataplane, i);
 	return NULL;
 }
 

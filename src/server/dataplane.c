@@ -14,6 +14,7 @@
 
 #include "attach.h"
 #include "clock.h"
+#include "config/compare.h"
 #include "hash.h"
 #include "log.h"
 #include "server.skel.h"
@@ -139,38 +140,54 @@ static void allow_tunnels(struct server_settings *settings, const struct config 
 	}
 }
 
-static int write_settings(struct server_dataplane *dataplane)
+static void set_key(struct server_settings *settings, const struct config *config)
 {
-	const struct config *config = dataplane->config;
-	struct server_settings settings = {
-		.min_interval_ns = config->report.min_interval_ns,
-		.max_interval_ns = config->report.max_interval_ns,
-		.balancer_silence_ns = BALANCER_SILENCE_NS,
-		.max_share = (uint32_t)(config->report.max_share * (1 << 16)),
-		.meter_buckets = bucket_count(config),
-		.peer_count = (uint32_t)config->balancer_count,
-		.cpu_count = (uint32_t)libbpf_num_possible_cpus(),
-		.keyed = config->keyed,
-		.only_polled = !config->report.in_band,
-	};
+	settings->keyed = config->keyed;
+	/* The wire header's key: the bytes read as little-endian words. */
+	memcpy(settings->report_key, config->report_key, sizeof(settings->report_key));
+	settings->report_key[0] = le64toh(settings->report_key[0]);
+	settings->report_key[1] = le64toh(settings->report_key[1]);
+}
+
+/* Says how a configuration would have it; *ifindex: where its programs are to be. */
+static int fill_settings(struct server_settings *settings, const struct config *config,
+			 int *ifindex)
+{
 	struct link_info link;
 	int err;
 
-	place_services(&settings, config);
-	allow_tunnels(&settings, config);
+	settings->min_interval_ns = config->report.min_interval_ns;
+	settings->max_interval_ns = config->report.max_interval_ns;
+	settings->max_share = (uint32_t)(config->report.max_share * (1 << 16));
+	settings->only_polled = !config->report.in_band;
+	settings->unplaced = 0;
+	settings->any_port = 0;
+	memset(settings->places, 0, sizeof(settings->places));
+	place_services(settings, config);
+	allow_tunnels(settings, config);
+	set_key(settings, config);
 	err = link_get(config->interfaces[0], &link);
 	if (err) {
 		log_error("interfaces: \"%s\": %s; `ip link` lists those there are",
 			  config->interfaces[0], strerror(-err));
 		return err;
 	}
-	dataplane->ifindex = link.index;
-	settings.mtu = link.mtu;
-	/* The wire header's key: the bytes read as little-endian words. */
-	memcpy(settings.report_key, config->report_key, sizeof(settings.report_key));
-	settings.report_key[0] = le64toh(settings.report_key[0]);
-	settings.report_key[1] = le64toh(settings.report_key[1]);
-	err = find_server_id(config, &settings.server_id);
+	*ifindex = link.index;
+	settings->mtu = link.mtu;
+	return find_server_id(config, &settings->server_id);
+}
+
+static int write_settings(struct server_dataplane *dataplane)
+{
+	const struct config *config = dataplane->config;
+	struct server_settings settings = {
+		.balancer_silence_ns = BALANCER_SILENCE_NS,
+		.meter_buckets = bucket_count(config),
+		.peer_count = (uint32_t)config->balancer_count,
+		.cpu_count = (uint32_t)libbpf_num_possible_cpus(),
+	};
+	int err = fill_settings(&settings, config, &dataplane->ifindex);
+
 	if (err)
 		return err;
 	dataplane->settings = settings;
@@ -196,34 +213,120 @@ static int choose_books(struct server_dataplane *dataplane)
 	return put_settings(dataplane);
 }
 
-static int write_services(struct server_dataplane *dataplane)
+/* Those that the configuration has. Their accept queues are looked at, as far as there is room. */
+static int add_services(struct server_dataplane *dataplane, const struct config *config)
 {
-	const struct config *config = dataplane->config;
 	int map = bpf_map__fd(dataplane->bpf->maps.services);
 	struct service_key key, vip = {0};
 	uint32_t nothing = 0;
 
-	/* What a predecessor served may differ: begin with none. */
-	while (!bpf_map_get_next_key(map, NULL, &key))
-		bpf_map_delete_elem(map, &key);
 	for (size_t i = 0; i < config->service_count; i++) {
 		key = service_key(&config->services[i]);
 		vip.address = key.address;
 		if (bpf_map_update_elem(map, &key, &nothing, BPF_ANY) ||
 		    bpf_map_update_elem(map, &vip, &nothing, BPF_ANY))
 			return -errno;
-		if (i >= MEASURED_SERVICES_MAX)
-			continue;
-		dataplane->measured.services[i] = key;
-		dataplane->measured_size = offsetof(struct measured_services, services[i + 1]);
 	}
 	return 0;
 }
 
+static bool has_service(const struct config *config, const struct service_key *key)
+{
+	/* The VIP itself. */
+	if (!key->protocol)
+		return config_has_address(config, key->address);
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct service_key ours = service_key(&config->services[i]);
+
+		if (!memcmp(&ours, key, sizeof(ours)))
+			return true;
+	}
+	return false;
+}
+
+/* What a predecessor served, or another configuration. */
+static void drop_services(struct server_dataplane *dataplane, const struct config *config)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	struct service_key key, next;
+	int more = !bpf_map_get_next_key(map, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(map, &key, &next);
+		if (!has_service(config, &key))
+			bpf_map_delete_elem(map, &key);
+	}
+}
+
+static void list_measured(struct server_dataplane *dataplane, const struct config *config)
+{
+	for (size_t i = 0; i < config->service_count && i < MEASURED_SERVICES_MAX; i++) {
+		dataplane->measured.services[i] = service_key(&config->services[i]);
+		dataplane->measured_size = offsetof(struct measured_services, services[i + 1]);
+	}
+}
+
+static int write_services(struct server_dataplane *dataplane)
+{
+	drop_services(dataplane, dataplane->config);
+	list_measured(dataplane, dataplane->config);
+	return add_services(dataplane, dataplane->config);
+}
+
+/* The place of a balancer among the peers; BALANCERS_MAX if it has none. Of "::", one that is free. */
+static size_t find_place(const struct server_dataplane *dataplane, struct ip_address address)
+{
+	size_t place = 0;
+
+	while (place < BALANCERS_MAX && !address_equal(dataplane->peers[place].address, address))
+		place++;
+	return place;
+}
+
+struct peer *server_dataplane_peer(const struct server_dataplane *dataplane, size_t i)
+{
+	return &dataplane->peers[find_place(dataplane, dataplane->config->balancers[i])];
+}
+
 /* Sequences begin at the wall clock in ms, so that a restart never looks old. */
+static void begin_peer(struct peer *peer, struct ip_address address)
+{
+	peer->address = address;
+	peer->own = address_is_set(address) ? source_towards(address) : address;
+	peer->sequence = (uint32_t)(clock_ns(CLOCK_REALTIME) / 1000000);
+}
+
+/* Those of the configuration: who stays, stays in his place. Returns how many places that takes. */
+static uint32_t place_peers(struct server_dataplane *dataplane, const struct config *config)
+{
+	const struct ip_address nobody = {0};
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < BALANCERS_MAX; i++) {
+		if (config_has_balancer(config, dataplane->peers[i].address))
+			continue;
+		dataplane->peers[i].mac_known = 0;
+		dataplane->peers[i].address = nobody;
+	}
+	for (size_t i = 0; i < config->balancer_count; i++) {
+		size_t place = find_place(dataplane, config->balancers[i]);
+
+		if (place == BALANCERS_MAX) {
+			place = find_place(dataplane, nobody);
+			memset(&dataplane->peers[place], 0, sizeof(struct peer));
+			begin_peer(&dataplane->peers[place], config->balancers[i]);
+		}
+		if (count < place + 1)
+			count = (uint32_t)place + 1;
+	}
+	return count;
+}
+
 static int prepare_peers(struct server_dataplane *dataplane)
 {
 	const struct config *config = dataplane->config;
+	const struct ip_address nobody = {0};
 
 	if (config->balancer_count > BALANCERS_MAX) {
 		log_error("balancers: %zu are named; at most %d are supported",
@@ -231,15 +334,10 @@ static int prepare_peers(struct server_dataplane *dataplane)
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < BALANCERS_MAX; i++) {
-		struct peer *peer = &dataplane->peers[i];
-
 		/* Whose place this was in a predecessor's list is not known. */
-		peer->mac_known = 0;
-		if (i < config->balancer_count) {
-			peer->address = config->balancers[i];
-			peer->own = source_towards(config->balancers[i]);
-		}
-		peer->sequence = (uint32_t)(clock_ns(CLOCK_REALTIME) / 1000000);
+		dataplane->peers[i].mac_known = 0;
+		begin_peer(&dataplane->peers[i],
+			   i < config->balancer_count ? config->balancers[i] : nobody);
 	}
 	return 0;
 }
@@ -378,11 +476,85 @@ int server_dataplane_attach(struct server_dataplane *dataplane)
 	return err;
 }
 
+/* Where no program of ours has been. */
+static int attach_anew(const struct server_dataplane *dataplane, const char *interface, int ifindex)
+{
+	struct program egress = {bpf_program__fd(dataplane->bpf->progs.server_egress), -1};
+	struct program ingress = {bpf_program__fd(dataplane->bpf->progs.server_ingress), -1};
+	int err = attach_tc(dataplane->runtime, egress, interface, ifindex, BPF_TC_EGRESS);
+
+	return err ? err :
+		     attach_tc(dataplane->runtime, ingress, interface, ifindex, BPF_TC_INGRESS);
+}
+
+int server_dataplane_prepare(struct server_dataplane *dataplane, const struct config *config,
+			     struct server_settings *settings)
+{
+	const char *interface = config->interfaces[0];
+	int ifindex, err;
+
+	*settings = dataplane->settings;
+	err = fill_settings(settings, config, &ifindex);
+	if (err)
+		return err;
+	err = add_services(dataplane, config);
+	if (!err && strcmp(interface, dataplane->config->interfaces[0]) != 0)
+		err = attach_anew(dataplane, interface, ifindex);
+	if (err)
+		server_dataplane_abandon(dataplane, config);
+	return err;
+}
+
+static void detach_unlike(const struct server_dataplane *dataplane, const char *gone,
+			  const char *stays)
+{
+	struct link_info link;
+
+	if (strcmp(gone, stays) != 0 && !link_get(gone, &link))
+		detach_tc(dataplane->runtime, gone, link.index);
+}
+
+void server_dataplane_abandon(struct server_dataplane *dataplane, const struct config *config)
+{
+	drop_services(dataplane, dataplane->config);
+	detach_unlike(dataplane, config->interfaces[0], dataplane->config->interfaces[0]);
+}
+
+int server_dataplane_switch(struct server_dataplane *dataplane, const struct config *config,
+			    const struct server_settings *settings)
+{
+	const struct config *before = dataplane->config;
+	struct server_settings last = *settings;
+	struct link_info link;
+	int err;
+
+	/* While places are written anew, every service is found by the map. */
+	dataplane->settings.unplaced = (uint32_t)(before->service_count + config->service_count);
+	err = put_settings(dataplane);
+	if (err)
+		return err;
+	dataplane->config = config;
+	last.peer_count = place_peers(dataplane, config);
+	last.any_port |= dataplane->settings.any_port;
+	last.unplaced = dataplane->settings.unplaced;
+	dataplane->settings = last;
+	put_settings(dataplane);
+	dataplane->settings.any_port = settings->any_port;
+	dataplane->settings.unplaced = settings->unplaced;
+	put_settings(dataplane);
+	list_measured(dataplane, config);
+	drop_services(dataplane, config);
+	detach_unlike(dataplane, before->interfaces[0], config->interfaces[0]);
+	if (!link_get(config->interfaces[0], &link))
+		dataplane->ifindex = link.index;
+	return 0;
+}
+
 void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
 				    const struct neighbour *neighbour)
 {
 	for (size_t i = 0; i < dataplane->config->balancer_count; i++) {
-		struct peer *peer = &dataplane->peers[i];
+		struct peer *peer = server_dataplane_peer(dataplane, i);
 
 		if (!address_equal(dataplane->config->balancers[i], neighbour->address))
 			continue;

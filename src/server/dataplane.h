@@ -29,7 +29,8 @@ struct server_dataplane {
 	struct application *application;
 	struct bucket *meter;
 	struct sweep sweep;
-	struct peer *peers; /* one for each of config->balancers, in their order */
+	struct peer
+		*peers; /* the balancers that are told; each has its place as long as it is one */
 };
 
 /* Loads the programs and fills the maps; nothing is attached yet. Says what went wrong; 0 or -errno. */
@@ -37,6 +38,23 @@ int server_dataplane_load(struct server_dataplane *dataplane, const struct confi
 			  const struct runtime *runtime);
 
 int server_dataplane_attach(struct server_dataplane *dataplane);
+
+/*
+ * Another configuration is to come into force: what is new of it is put beside what is there.
+ * *settings: as they are to be. Says what went wrong; 0 or -errno, and then there is nothing to abandon.
+ */
+int server_dataplane_prepare(struct server_dataplane *dataplane, const struct config *config,
+			     struct server_settings *settings);
+
+/* It comes into force after all, and what it does not name goes. 0, or -errno and it does not. */
+int server_dataplane_switch(struct server_dataplane *dataplane, const struct config *config,
+			    const struct server_settings *settings);
+
+/* It does not. */
+void server_dataplane_abandon(struct server_dataplane *dataplane, const struct config *config);
+
+/* What is known of config->balancers[i]. */
+struct peer *server_dataplane_peer(const struct server_dataplane *dataplane, size_t i);
 
 /* Takes over where a balancer is reached. */
 void server_dataplane_set_neighbour(struct server_dataplane *dataplane,

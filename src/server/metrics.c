@@ -124,7 +124,8 @@ static void write_balancers(FILE *out, const struct server_dataplane *dataplane)
 			char address[ADDRESS_TEXT_MAX];
 
 			address_format(dataplane->config->balancers[j], address);
-			metric_sample(out, rows[i].name, rows[i].value(&dataplane->peers[j]),
+			metric_sample(out, rows[i].name,
+				      rows[i].value(server_dataplane_peer(dataplane, j)),
 				      "balancer", address, NULL);
 		}
 	}

@@ -12,71 +12,18 @@
 #include <time.h>
 
 #include "clock.h"
-#include "daemon.h"
 #include "log.h"
-#include "server/agent.h"
-#include "server/dataplane.h"
 #include "server/routes.h"
-#include "server/status.h"
-
-struct server_daemon {
-	struct daemon daemon;
-	struct server_dataplane dataplane;
-	struct server_status status;
-	struct agent *agent;
-	struct event *patience;
-	struct event *sweeper;
-	size_t resolved;
-	bool in_place;
-};
+#include "server/server_private.h"
 
 /* How long an answer to ARP is waited for before balancers are served without. */
 #define READY_PATIENCE_MS 3000
 
-static void count_resolved(struct server_daemon *server)
+void server_count_resolved(struct server_daemon *server)
 {
 	server->resolved = 0;
 	for (size_t i = 0; i < server->daemon.config->balancer_count; i++)
-		server->resolved += server->dataplane.peers[i].mac_known;
-}
-
-/*
- * The VIP is everybody's address and nobody's: this host takes packets for it, but neither answers ARP
- * requests for it nor names it in its own. With several ways to the client, strict reverse path
- * filtering would drop its packets; loose (2) is the most that direct return allows.
- */
-static int prepare_interface(struct host *host, const char *interface)
-{
-	int err;
-
-	err = host_set_sysctl(host, interface, "arp_ignore", 1);
-	if (!err)
-		err = host_set_sysctl(host, interface, "arp_announce", 2);
-	if (!err && (host_get_sysctl(interface, "rp_filter") == 1 ||
-		     (host_get_sysctl("all", "rp_filter") == 1 &&
-		      host_get_sysctl(interface, "rp_filter") != 2)))
-		err = host_set_sysctl(host, interface, "rp_filter", 2);
-	return err;
-}
-
-static int prepare_host(struct server_daemon *server)
-{
-	const struct config *config = server->daemon.config;
-	struct host *host = server->daemon.host;
-	int err;
-
-	/* ARP is silenced first, or the VIP would be answered for in between. */
-	for (size_t i = 0; i < config->interface_count; i++) {
-		err = prepare_interface(host, config->interfaces[i]);
-		if (err)
-			return err;
-	}
-	for (size_t i = 0; i < config->service_count; i++) {
-		err = host_add_address(host, "lo", config->services[i].address.address);
-		if (err)
-			return err;
-	}
-	return 0;
+		server->resolved += server_dataplane_peer(&server->dataplane, i)->mac_known;
 }
 
 static void sweep_due(evutil_socket_t fd, short events, void *context)
@@ -97,6 +44,11 @@ static void sweep_due(evutil_socket_t fd, short events, void *context)
 	event_del(server->sweeper);
 }
 
+static void hang_up(void *context)
+{
+	server_reload(context, NULL);
+}
+
 /* From here on it is our programs that packets meet. A predecessor's are replaced when all is ready. */
 static int take_place(struct server_daemon *server)
 {
@@ -112,11 +64,13 @@ static int take_place(struct server_daemon *server)
 	if (!err)
 		err = daemon_take_place(daemon);
 	if (!err && succeeds)
-		err = prepare_host(server);
+		err = server_prepare_host(server, server->daemon.config, NULL);
 	if (!err && succeeds)
 		err = daemon_serve(daemon, server_routes, &server->status);
 	if (!err && daemon->config->agent_listening)
 		err = agent_open(daemon->base, &server->dataplane, &server->agent);
+	if (!err)
+		err = daemon_on_reload(daemon, hang_up, server);
 	if (err)
 		return err;
 	server->in_place = true;
@@ -161,7 +115,7 @@ static void balancer_moved(const struct neighbour *neighbour, void *context)
 		log_notice("balancer %s is at %s", address, mac_format(neighbour->mac, mac));
 	else
 		log_warning("balancer %s does not answer ARP: it gets no reports", address);
-	count_resolved(server);
+	server_count_resolved(server);
 	if (server->patience && server->resolved == server->daemon.config->balancer_count)
 		tell_ready(server);
 }
@@ -196,10 +150,11 @@ static int start(struct server_daemon *server)
 	if (err)
 		return err;
 	server->status.dataplane = &server->dataplane;
+	server->status.server = server;
 	server->status.started_ns = now_ns();
 	server->status.started_seconds = (uint64_t)time(NULL);
 	if (!daemon_succeeds(daemon))
-		err = prepare_host(server);
+		err = server_prepare_host(server, server->daemon.config, NULL);
 	if (!err)
 		err = watch_balancers(server);
 	if (!err && !daemon->inherited)
@@ -209,7 +164,7 @@ static int start(struct server_daemon *server)
 	server->patience = daemon_every(daemon, READY_PATIENCE_MS, patience_over, server);
 	if (!server->patience)
 		return -ENOMEM;
-	count_resolved(server);
+	server_count_resolved(server);
 	if (server->resolved == daemon->config->balancer_count)
 		tell_ready(server);
 	return 0;

@@ -48,7 +48,7 @@ static json_t *balancers_json(const struct server_dataplane *dataplane)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < dataplane->config->balancer_count; i++) {
-		const struct peer *peer = &dataplane->peers[i];
+		const struct peer *peer = server_dataplane_peer(dataplane, i);
 		char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX];
 		json_t *object = json_object();
 

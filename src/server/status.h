@@ -7,8 +7,11 @@
 
 #include "server/dataplane.h"
 
+struct server_daemon;
+
 struct server_status {
 	const struct server_dataplane *dataplane;
+	struct server_daemon *server; /* whose file is read again */
 	uint64_t started_ns;
 	uint64_t started_seconds; /* since the epoch */
 };

@@ -89,7 +89,7 @@ answer_all() {
 	)
 	run -7 inside b1 curl -sS --max-time 2 "http://$(address s2):9570/api/v1/status"
 	run -0 ask s1 /api/v1/services
-	says '"error":"no such path; there are /api/v1/status, /metrics"'
+	says '"error":"no such path; there are /api/v1/status, /api/v1/reload, /api/v1/config, /metrics"'
 }
 
 @test "what is wrong is said, with its status" {

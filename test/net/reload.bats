@@ -214,6 +214,69 @@ hang_up() {
 		"$BATS_TEST_DIRNAME/api.py" answer "$OPENAPI" /api/v1/reload 405 post
 }
 
+# of_server SCRIPT OF sed: its file is edited, and read again.
+of_server() {
+	sed -i "$1" "$STATE/s1/server.yaml"
+	"$PLIMSOLL" reload --instance "$(namespace s1)" 3>&-
+}
+
+told_by_server() {
+	show s1 '[.interfaces, .keyed, .services, (.balancers[] | .address)]'
+}
+
+seen() {
+	show s1 ".balancers[] | select(.address == \"$(address b1)\") | .connections_seen"
+}
+
+server_changed_twice() {
+	[ "$(grep -c 'server.yaml is in force: 4 changes' "$STATE/s1/plimsoll.log")" -eq 2 ]
+}
+
+@test "a server reads its file again: balancers, services, agent, budget; no connection notices" {
+	local original=$BATS_TEST_TMPDIR/server.yaml before
+
+	cp "$STATE/s1/server.yaml" "$original"
+	STEADY_LIVE=100 STEADY_NEW=50 streams_begin
+	before=$(seen)
+	expect "$before" -gt 0
+	run -0 of_server "s/^balancers: .*/balancers: [10.1.0.99, $(address b1)]\nreport: {max_share: 1%}\nagent_listen: 0.0.0.0:9571/
+		s/^services:/&\n  - {address: 10.1.0.110:81}/"
+	says "balancers is [10.1.0.99, $(address b1)], was [$(address b1)]"
+	says 'report.max_share is 1%, was 2%'
+	says 'agent_listen is 0.0.0.0:9571, was not given'
+	says 'service 10.1.0.110:81 is added'
+	says 'is in force: 4 changes'
+	# Who stays keeps what has been counted.
+	expect "$(seen)" -ge "$before"
+	expect "$(show s1 '.services | length')" -eq 2
+	inside s1 ip -o address show dev lo | grep -qF 10.1.0.110/32
+	inside s1 ss -Hlun sport = 9571 | grep -q 9571
+	before=$(stamped s1)
+	sleep 0.3
+	expect "$(stamped s1)" -gt "$before"
+	before=$(told_by_server)
+	run -1 of_server 's/max_share: 1%/max_share: 3%/; s/eth0/eth7/'
+	says 'interfaces: "eth7": No such device'
+	run -1 of_server 's/eth7/eth0/; s/9571/9572/; s/0.0.0.0/192.0.2.1/'
+	says 'agent_listen: "192.0.2.1:9572": '
+	run -1 of_server 's/192.0.2.1/0.0.0.0/; s/9572/9571/; 1i meter_entries: 64'
+	says 'meter_entries: "64" cannot be changed while the daemon runs, because the requests are metered in a table of that size'
+	says 'nothing has changed'
+	[ "$(told_by_server)" = "$before" ] || fail "$(told_by_server)"
+	inside s1 ss -Hlun sport = 9571 | grep -q 9571
+	"$PLIMSOLL" show --config --instance "$(namespace s1)" 3>&- >"$BATS_TEST_TMPDIR/shown.yaml"
+	grep -qxF "report: {min_interval: 1ms, max_interval: 100ms, max_share: 1%, in_band: yes}" "$BATS_TEST_TMPDIR/shown.yaml"
+	cp "$BATS_TEST_TMPDIR/shown.yaml" "$STATE/s1/server.yaml"
+	run -0 of_server ''
+	says 'nothing to change'
+	cp "$original" "$STATE/s1/server.yaml"
+	kill -HUP "$(pid_of "$STATE/s1/plimsoll.pid")"
+	wait_until 5 server_changed_twice
+	inside s1 ip -o address show dev lo | grep -F 10.1.0.110/32 && fail 'the address has stayed'
+	streams_end
+	expect "$(figure '[.unstarted, .broken, .wrong_bytes]')" = '[0,0,0]'
+}
+
 # change VERB SERVER [ARGUMENTS...]: by the command line.
 change() {
 	local verb=$1 server=$2
