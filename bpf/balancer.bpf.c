@@ -5,6 +5,8 @@
  *   to a service      -> its flow's backend, or one newly chosen -> out, by L2
  *   from a service,
  *   with a report     -> believed or not -> report cut out -> out, to the client's next hop
+ *   a fragment or
+ *   ICMP to a VIP     -> a program of its own, and then as above, or answered
  *   anything else     -> the host's
  */
 #include "shared.h"
@@ -19,13 +21,41 @@
 #include "check.h"
 #include "checksum.h"
 #include "flow.h"
+#include "fragment.h"
 #include "hash.h"
 #include "health.h"
+#include "icmp.h"
+#include "ip_options.h"
 #include "maps.h"
 #include "packet.h"
 #include "report.h"
 #include "select.h"
+#include "too_big.h"
 #include "trace.h"
+
+/*
+ * Programs of their own for what seldom comes, to which a packet goes on by a tail call: the verifier
+ * walks each for itself, and each has all of the stack.
+ */
+enum way { WAY_FRAGMENT, WAY_ICMP, WAY_TOO_BIG, WAY_COUNT };
+
+int fragment_way(struct xdp_md *xdp);
+int icmp_way(struct xdp_md *xdp);
+int too_big_way(struct xdp_md *xdp);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, WAY_COUNT);
+	__uint(key_size, sizeof(__u32));
+	__array(values, int(struct xdp_md *));
+} ways SEC(".maps") = {
+	.values =
+		{
+			[WAY_FRAGMENT] = (void *)&fragment_way,
+			[WAY_ICMP] = (void *)&icmp_way,
+			[WAY_TOO_BIG] = (void *)&too_big_way,
+		},
+};
 
 /* What a packet's way has found out so far. */
 struct context {
@@ -67,6 +97,32 @@ static __always_inline int finish(const struct context *context, enum verdict ve
 	return context->action;
 }
 
+/* The end of a program: the packet is told of, and counted. */
+static __always_inline int way_end(const struct context *context, enum verdict verdict)
+{
+	if (traced(context->settings))
+		trace_end(context->xdp, verdict);
+	return finish(context, verdict);
+}
+
+/* The beginning of one that goes on with a packet. Not 0: it cannot. */
+static __always_inline int way_begin(struct context *context, struct xdp_md *xdp)
+{
+	__u32 zero = 0;
+
+	context->xdp = xdp;
+	context->action = XDP_ABORTED;
+	context->settings = bpf_map_lookup_elem(&settings, &zero);
+	return !context->settings;
+}
+
+/* Does not come back, unless there is no such program. */
+static __always_inline enum verdict go_way(const struct context *context, enum way way)
+{
+	bpf_tail_call(context->xdp, &ways, way);
+	return VERDICT_NOT_OURS;
+}
+
 /* That of the very port, or else that of every port. */
 static __always_inline struct service *service_find(const struct settings *settings,
 						    struct service_key *key)
@@ -82,11 +138,8 @@ static __always_inline struct service *service_find(const struct settings *setti
 	return service;
 }
 
-/*
- * What we cannot parse is ours to drop only if it is for a VIP of ours that has a service of that
- * transport, or if even that cannot be told.
- */
-static __always_inline enum verdict unparsable(struct packet *packet, enum verdict verdict)
+/* The entry of a VIP: whatever the packet's transport, it is for one of our addresses. */
+static __always_inline const struct service *vip_find(struct packet *packet)
 {
 	__u8 protocol = packet->to.protocol;
 	const struct service *vip;
@@ -94,15 +147,28 @@ static __always_inline enum verdict unparsable(struct packet *packet, enum verdi
 	packet->to.port = 0;
 	packet->to.protocol = 0;
 	vip = bpf_map_lookup_elem(&services, &packet->to);
+	packet->to.protocol = protocol;
+	return vip;
+}
+
+/*
+ * What we cannot parse is ours to drop only if it is for a VIP of ours that has a service of that
+ * transport, or if even that cannot be told.
+ */
+static __always_inline enum verdict unparsable(struct packet *packet, enum verdict verdict)
+{
+	const struct service *vip = vip_find(packet);
+
 	if (!vip)
 		return VERDICT_NOT_OURS;
-	switch (protocol) {
+	switch (packet->to.protocol) {
 	case IPPROTO_TCP:
 		return vip->protocols & VIP_TCP ? verdict : VERDICT_NOT_OURS;
 	case IPPROTO_UDP:
 		return vip->protocols & VIP_UDP ? verdict : VERDICT_NOT_OURS;
 	default:
-		return packet->version == 6 && is_extension(protocol) ? verdict : VERDICT_NOT_OURS;
+		return packet->version == 6 && is_extension(packet->to.protocol) ? verdict :
+										   VERDICT_NOT_OURS;
 	}
 }
 
@@ -300,20 +366,13 @@ known:
 	return index;
 }
 
-/* A packet for a service: on to its backend. */
-static __always_inline enum verdict forward(struct context *context, const struct service *service)
+/* On to a backend, by its own way. */
+static __always_inline enum verdict forward_to(struct context *context, __u32 index,
+					       const struct backend *backend, int is_new)
 {
 	struct ethhdr *eth = context->packet.eth;
 	struct backend_stats *stats;
-	struct backend *backend;
-	int is_new = 0;
-	__u32 index;
 
-	index = flow_to_backend(context, service, &backend, &is_new);
-	if (traced(context->settings))
-		trace_flow(service->id, index, is_new);
-	if (index == BACKEND_NONE)
-		return VERDICT_NO_BACKEND;
 	if (!backend->ifindex)
 		return VERDICT_NO_NEIGHBOUR;
 
@@ -327,6 +386,175 @@ static __always_inline enum verdict forward(struct context *context, const struc
 	mac_copy(eth->h_source, backend->source_mac);
 	context->action = send_by(context->xdp, backend->ifindex);
 	return VERDICT_FORWARDED;
+}
+
+/* A packet for a service: on to its backend, *index. */
+static __always_inline enum verdict forward(struct context *context, const struct service *service,
+					    __u32 *index)
+{
+	struct backend *backend;
+	int is_new = 0;
+
+	*index = flow_to_backend(context, service, &backend, &is_new);
+	if (traced(context->settings))
+		trace_flow(service->id, *index, is_new);
+	if (*index == BACKEND_NONE)
+		return VERDICT_NO_BACKEND;
+	return forward_to(context, *index, backend, is_new);
+}
+
+/* On with a later fragment, to where the first one went. */
+static __always_inline enum verdict forward_later(struct context *context,
+						  const struct fragment *fragment)
+{
+	__u32 index = fragment_find(fragment->hash);
+	struct backend *backend;
+
+	if (index == FRAGMENT_TO_HOST)
+		return VERDICT_NOT_OURS;
+	backend = bpf_map_lookup_elem(&backends, &index);
+	if (index != BACKEND_NONE && backend && backend->service)
+		return forward_to(context, index, backend, 0);
+	return unparsable(&context->packet, VERDICT_FRAGMENT_UNKNOWN);
+}
+
+/* A fragment that may be for a VIP. */
+static __always_inline enum verdict steer_fragment(struct context *context)
+{
+	struct packet *packet = &context->packet;
+	struct fragment fragment = {};
+	struct service *service;
+	enum verdict verdict;
+	__u32 index;
+
+	if (parse(context) != PARSED_FRAGMENT || !vip_find(packet))
+		return VERDICT_NOT_OURS;
+	verdict = fragment_read(context->xdp, packet, context->settings->hash_seed, &fragment);
+	if (!verdict && !fragment.is_first)
+		return forward_later(context, &fragment);
+	if (!verdict)
+		verdict = fragment_read_ports(context->xdp, packet, &fragment);
+	if (verdict)
+		return verdict == VERDICT_MALFORMED ? unparsable(packet, verdict) : verdict;
+	service = service_find(context->settings, &packet->to);
+	if (!service) {
+		fragment_remember(fragment.hash, FRAGMENT_TO_HOST);
+		return VERDICT_NOT_OURS;
+	}
+	verdict = options_check(context->xdp, packet) ?: forward(context, service, &index);
+	if (verdict == VERDICT_FORWARDED)
+		fragment_remember(fragment.hash, index);
+	return verdict;
+}
+
+SEC("xdp")
+int fragment_way(struct xdp_md *xdp)
+{
+	struct context context;
+
+	return way_begin(&context, xdp) ? XDP_PASS : way_end(&context, steer_fragment(&context));
+}
+
+/* The backend of a flow, if it is known. */
+__noinline __u32 flow_recall(__u64 hash)
+{
+	const struct settings *current;
+	struct flow flow;
+	__u32 zero = 0;
+
+	current = bpf_map_lookup_elem(&settings, &zero);
+	if (!current)
+		return BACKEND_NONE;
+	flow_find(hash, current, &flow);
+	return flow.slot ? flow_backend(flow.value) : BACKEND_NONE;
+}
+
+/* An error about a packet of a service: to the backend that has sent that packet. */
+static __always_inline enum verdict steer_error(struct context *context)
+{
+	struct packet *packet = &context->packet;
+	enum verdict verdict = packet_become_quoted(context->xdp, packet);
+	const struct service *service;
+	struct backend *backend;
+	__u32 index;
+	__u64 hash;
+
+	if (verdict)
+		return verdict;
+	service = service_find(context->settings, &packet->to);
+	if (!service)
+		return VERDICT_NOT_OURS;
+	hash = packet_hash(packet, context->settings->hash_seed);
+	index = flow_recall(hash);
+	backend = bpf_map_lookup_elem(&backends, &index);
+	if (!backend || backend->service != service->id) {
+		index = select_backend(service, hash, 0, BACKEND_NONE, 0);
+		backend = bpf_map_lookup_elem(&backends, &index);
+	}
+	if (traced(context->settings))
+		trace_flow(service->id, index, 0);
+	if (index == BACKEND_NONE || !backend)
+		return VERDICT_NO_BACKEND;
+	verdict = forward_to(context, index, backend, 0);
+	return verdict == VERDICT_FORWARDED ? VERDICT_ICMP_STEERED : verdict;
+}
+
+static __always_inline enum verdict answer_echo(struct context *context)
+{
+	/* Options and extension headers may want to be answered in their own way. */
+	if (!context->settings->answers_echo || has_more_headers(&context->packet) ||
+	    echo_turn(context->xdp))
+		return VERDICT_NOT_OURS;
+	context->action = XDP_TX;
+	return VERDICT_ECHO_ANSWERED;
+}
+
+/* An ICMP message that may be for a VIP. */
+static __always_inline enum verdict take_icmp(struct context *context)
+{
+	struct packet *packet = &context->packet;
+	struct icmp_header icmp;
+
+	if (parse(context) != PARSED_OTHER || !vip_find(packet))
+		return VERDICT_NOT_OURS;
+	if (!packet_is_whole(context->xdp, packet) ||
+	    packet->length < packet->ip_header_length + sizeof(icmp) ||
+	    packet_load(context->xdp, packet->link_header_length + packet->ip_header_length, &icmp,
+			sizeof(icmp)))
+		return VERDICT_MALFORMED;
+	if (is_echo_request(packet, &icmp))
+		return answer_echo(context);
+	if (is_icmp_error(packet, &icmp))
+		return steer_error(context);
+	return VERDICT_NOT_OURS;
+}
+
+SEC("xdp")
+int icmp_way(struct xdp_md *xdp)
+{
+	struct context context;
+
+	return way_begin(&context, xdp) ? XDP_PASS : way_end(&context, take_icmp(&context));
+}
+
+/* Its client is told of a packet that is too big. */
+static __always_inline enum verdict tell_too_big(struct context *context)
+{
+	struct too_big *here = too_big_here();
+
+	if (!here || parse(context) == PARSED_NOT_IP || !error_allowed(here) ||
+	    error_make(context->xdp, &context->packet, here->mtu))
+		return VERDICT_TOO_BIG;
+	context->action = XDP_TX;
+	return VERDICT_TOO_BIG_TOLD;
+}
+
+SEC("xdp")
+int too_big_way(struct xdp_md *xdp)
+{
+	struct context context;
+
+	return way_begin(&context, xdp) ? XDP_PASS : way_end(&context, tell_too_big(&context));
 }
 
 static __always_inline void count_old_key(__u32 server)
@@ -416,18 +644,21 @@ static __always_inline enum verdict decide(struct context *context)
 	struct packet *packet = &context->packet;
 	struct service *service;
 	enum parse_result parsed;
+	__u32 index;
 
 	parsed = parse(context);
-	if (parsed == PARSED_NOT_IP || parsed == PARSED_OTHER || !for_this_machine(context))
+	if (parsed == PARSED_NOT_IP || !for_this_machine(context))
 		return VERDICT_NOT_OURS;
+	if (parsed == PARSED_OTHER)
+		return is_icmp(packet) ? go_way(context, WAY_ICMP) : VERDICT_NOT_OURS;
 	if (parsed == PARSED_FRAGMENT)
-		return unparsable(packet, VERDICT_FRAGMENT);
+		return go_way(context, WAY_FRAGMENT);
 	if (parsed == PARSED_MALFORMED)
 		return unparsable(packet, VERDICT_MALFORMED);
 
 	service = service_find(context->settings, &packet->to);
 	if (service)
-		return forward(context, service);
+		return options_check(context->xdp, packet) ?: forward(context, service, &index);
 	return report_has_room(packet) ? report(context) : VERDICT_NOT_OURS;
 }
 
@@ -435,20 +666,12 @@ SEC("xdp")
 int balancer(struct xdp_md *xdp)
 {
 	struct context context; /* what parsing writes must not be cleared before */
-	enum verdict verdict;
-	__u32 zero = 0;
 
-	context.xdp = xdp;
-	context.action = XDP_ABORTED;
-	context.settings = bpf_map_lookup_elem(&settings, &zero);
-	if (!context.settings)
+	if (way_begin(&context, xdp))
 		return XDP_PASS;
 	if (traced(context.settings))
 		trace_begin(xdp);
-	verdict = decide(&context);
-	if (traced(context.settings))
-		trace_end(xdp, verdict);
-	return finish(&context, verdict);
+	return way_end(&context, decide(&context));
 }
 
 /* Behind XDP: sends on what leave_to_resolve() has left to the host; or the answer to a check has come. */

@@ -24,6 +24,12 @@ static __always_inline __u16 checksum_fold(__u32 sum)
 	return (sum & 0xFFFF) + (sum >> 16);
 }
 
+/* What a checksum becomes when one of its words changes (RFC 1624). */
+static __always_inline __u16 checksum_change(__u16 checksum, __u16 was, __u16 is)
+{
+	return ~checksum_fold((__u32)(__u16)~checksum + (__u16)~was + is);
+}
+
 /* Of a header without options. */
 static __always_inline void ip_checksum_write(struct iphdr *ip)
 {

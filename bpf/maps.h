@@ -112,6 +112,22 @@ struct {
 	__type(value, __u64);
 } flow_losses SEC(".maps");
 
+/* Where the first fragments of packets went: fragment.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FRAGMENT_BUCKETS);
+	__uint(map_flags, BPF_F_MMAPABLE); /* page-aligned, so that a bucket is one cache line */
+	__type(key, __u32);
+	__type(value, struct bucket);
+} fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct too_big);
+} too_big SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, VERDICT_COUNT);

@@ -82,8 +82,8 @@ struct packet {
 enum parse_result {
 	PARSED_NOT_IP, /* eth; or too short for that */
 	PARSED_MALFORMED, /* link_header_length, ip, version, source, to without its port */
-	PARSED_FRAGMENT, /* in IPv4: ip_header_length, length */
-	PARSED_OTHER, /* the same: a transport whose ports nobody here can read */
+	PARSED_FRAGMENT, /* ip_header_length (in IPv6 up to the fragment header), length */
+	PARSED_OTHER, /* ip_header_length: a transport whose ports nobody here can read */
 	PARSED_UDP, /* everything */
 	PARSED_TCP,
 };
@@ -237,6 +237,7 @@ static __always_inline enum parse_result parse_ipv4(struct packet *packet, const
 	if (!has_ports(ip->protocol))
 		return PARSED_OTHER;
 	packet->tcp = (void *)ip + packet->ip_header_length;
+	asm volatile("" : "+r"(packet->tcp)); /* once, likewise */
 	return parse_transport(packet, end, frame_length);
 }
 
@@ -258,18 +259,19 @@ static __always_inline enum parse_result parse_ipv6(packet_context *context, str
 		extensions = parse_extensions(context, packet->link_header_length + sizeof(*ip6),
 					      packet->to.protocol);
 		packet->to.protocol = extensions >> EXTENSIONS_PROTOCOL_SHIFT;
+		packet->ip_header_length = (extensions & 0xFFFF) - packet->link_header_length;
 		/* Constants: of any other value the verifier would think that it may be any. */
 		if (extensions >> EXTENSIONS_RESULT_SHIFT == PARSED_FRAGMENT)
 			return PARSED_FRAGMENT;
 		if (extensions >> EXTENSIONS_RESULT_SHIFT != PARSED_TCP)
 			return PARSED_MALFORMED;
-		packet->ip_header_length = (extensions & 0xFFFF) - packet->link_header_length;
 	}
 	if (!has_ports(packet->to.protocol))
 		return PARSED_OTHER;
 	if (packet->ip_header_length > EXTENSIONS_END_MAX)
 		return PARSED_MALFORMED;
 	packet->tcp = (void *)ip6 + packet->ip_header_length;
+	asm volatile("" : "+r"(packet->tcp)); /* once, likewise */
 	return parse_transport(packet, end, frame_length);
 }
 
@@ -313,6 +315,16 @@ static __always_inline enum parse_result packet_parse(packet_context *context, v
 	if (protocol == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(context, packet, end, frame_length);
 	return PARSED_NOT_IP;
+}
+
+/* Whether all of the packet is in the frame, as its header says. */
+static __always_inline int packet_is_whole(packet_context *context, const struct packet *packet)
+{
+	__u64 frame_length = (void *)(long)context->data_end - (void *)(long)context->data;
+
+	/* A difference of pointers, before anything else is added to it. */
+	asm volatile("" : "+r"(frame_length));
+	return packet->link_header_length + packet->length <= frame_length;
 }
 
 static __always_inline int ip_address_is_set(const struct ip_address *address)

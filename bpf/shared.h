@@ -31,8 +31,17 @@
 	  "report taken out; the host finds the client's next hop and sends the packet")            \
 	X(REPORT_CHECK, "report-check", PASS,                                                       \
 	  "report believed or not, taken out of the answer to a health check, which is the host's") \
+	X(ICMP_STEERED, "icmp-steered", SEND,                                                       \
+	  "ICMP error about a packet of a service: sent on to that flow's backend")                 \
+	X(ECHO_ANSWERED, "echo-answered", SEND,                                                     \
+	  "echo request (ping) to a service's address: answered")                                   \
 	X(MALFORMED, "malformed", DROP, "header cut short or with lengths that lie")                \
-	X(FRAGMENT, "fragment", DROP, "fragment to a service: its ports are unknown")               \
+	X(FRAGMENT_UNKNOWN, "fragment-unknown", DROP,                                               \
+	  "fragment of a packet whose first fragment has not been seen")                            \
+	X(TOO_BIG_TOLD, "too-big-told", SEND,                                                       \
+	  "too big for the way to its backend: its client is told which size fits")                 \
+	X(TOO_BIG, "too-big", DROP,                                                                 \
+	  "too big for the way to its backend, and no more of that may be told")                    \
 	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")          \
 	X(NO_NEIGHBOUR, "no-neighbour", DROP, "the backend's MAC address is not known")             \
 	X(REPORT_MALFORMED, "report-malformed", DROP,                                               \
@@ -137,7 +146,8 @@ struct settings {
 	__u16 udp_timeout_ticks; /* FLOW_FINE_SHIFT */
 	__u8 any_port; /* there are services of every port */
 	__u8 old_keyed; /* there is an old key */
-	__u8 pad[6];
+	__u8 answers_echo; /* requests to a VIP: by us, not by the host */
+	__u8 pad[5];
 };
 
 /*
@@ -318,6 +328,15 @@ struct bucket {
 #define FLOW_CONTESTED                                                                             \
 	FLOW_STATE_COUNT /* chosen by hash: likely to give way before they are open */
 #define FLOW_LOSSES (FLOW_STATE_COUNT + 1)
+
+#define FRAGMENT_BUCKETS 4096 /* 32,768 packets in pieces */
+
+/* On each CPU: telling clients that their packets are too big. */
+struct too_big {
+	__u64 spent_until_ns; /* as many errors have been sent as are allowed until then */
+	__u32 mtu; /* what fits, for the packet that is being told of */
+	__u32 pad;
+};
 
 /* How a choice came about, for those who ask: what has been looked at, and its keys (choose.h). */
 struct decision {

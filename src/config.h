@@ -105,6 +105,7 @@ struct config {
 	bool old_keyed; /* balancer; old_report_key: is there, the next as above */
 	char old_report_key_file[CONFIG_PATH_MAX];
 	uint8_t old_report_key[16];
+	uint32_t answers_echo; /* balancer; as a truth value; default true */
 	struct flow_table_config flow_table; /* balancer */
 	uint64_t hash_seed; /* balancer; 0 = random */
 	struct service_config *services;

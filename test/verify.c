@@ -115,10 +115,11 @@ static int describe(const struct bpf_program *program)
 	printf("%-16s %6u bytes, %6u instructions verified, %3u of %d bytes of stack\n",
 	       bpf_program__name(program), info.xlated_prog_len, info.verified_insns, stack,
 	       STACK_MAX);
-	if (stack > STACK_MAX)
-		printf("%s: Linux 6.1 allows no more than %d bytes of stack\n",
-		       bpf_program__name(program), STACK_MAX);
-	return 0;
+	if (stack > 0 && stack <= STACK_MAX)
+		return 0;
+	printf("%s: Linux 6.1 allows no more than %d bytes of stack\n", bpf_program__name(program),
+	       STACK_MAX);
+	return -EOVERFLOW;
 }
 
 static void ask_statistics(const struct bpf_object *object)

@@ -103,6 +103,7 @@ int dataplane_write_settings(struct dataplane *dataplane)
 	settings.hash_seed = choose_hash_seed(dataplane->config, &old);
 	settings.flow_buckets = (uint32_t)dataplane->flow_buckets;
 	settings.udp_timeout_ticks = flow_udp_timeout_ticks(dataplane->config);
+	settings.answers_echo = dataplane->config->answers_echo;
 	settings.tracing = old.tracing;
 	set_keys(dataplane->config, &settings);
 	/* Each stays where it is: packets come while this is written. */

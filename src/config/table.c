@@ -69,6 +69,12 @@ static const struct choice dead_flow_fates[] = {
 	{0},
 };
 
+static const struct choice echoes[] = {
+	{"answer", true, false},
+	{"pass", false, false},
+	{0},
+};
+
 static const struct choice poll_protocols[] = {
 	{"report", POLL_REPORT, false},
 	{"agent-check", POLL_AGENT_CHECK, false},
@@ -579,6 +585,17 @@ static const struct field config_fields[] = {
 		.expected = "the absolute path of a file of mode 0600 with 32 hex digits",
 		/* Sets `old_keyed` too. */
 		.parse = parse_old_key_file,
+	},
+	{
+		.key = "echo",
+		.roles = BALANCER,
+		.sentence =
+			"Who answers a ping of a service's address: answer does it here at once, pass "
+			"leaves it to this host and its settings.",
+		.fallback = "answer",
+		.parse = parse_choice,
+		.choices = echoes,
+		KEPT_IN(struct config, answers_echo),
 	},
 	{
 		.key = "flow_table",

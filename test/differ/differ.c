@@ -33,6 +33,7 @@
 #define ROUND_NS 500000000
 #define TOLD_MAX 10
 #define FLOWS (1 << 13)
+#define TO_HOST ORACLE_BACKENDS
 
 /* Which backend a flow has been sent to. */
 struct known_flow {
@@ -44,6 +45,7 @@ struct differ {
 	struct oracle_world world;
 	struct generator generator;
 	struct known_flow flows[FLOWS];
+	struct known_flow pieces[FLOWS]; /* likewise, of packets in pieces; TO_HOST: to none */
 	struct load *loads; /* the kernel's */
 	uint32_t sequence[ORACLE_BACKENDS]; /* last believed */
 	uint64_t verdicts[VERDICT_COUNT]; /* as they should be */
@@ -139,12 +141,16 @@ static void add_services(const struct oracle_world *described)
 
 static void begin_round(struct differ *differ)
 {
-	struct before before = {.keyed = differ->round++ % 2};
+	struct before before = {.keyed = differ->round % 2, .answers_echo = differ->round % 4 < 2};
+
+	differ->round++;
 
 	world_reset(&before);
 	add_services(&differ->world);
 	differ->world.keyed = before.keyed;
+	differ->world.answers_echo = before.answers_echo;
 	memset(differ->flows, 0, sizeof(differ->flows));
+	memset(differ->pieces, 0, sizeof(differ->pieces));
 	memset(differ->sequence, 0, sizeof(differ->sequence));
 	memset(differ->verdicts, 0, sizeof(differ->verdicts));
 	differ->round_ns = monotonic_ns();
@@ -187,16 +193,24 @@ static int backend_of(const struct differ *differ, const struct outcome *outcome
 	return -1;
 }
 
+/* Its place in the table, or where it would be. */
+static struct known_flow *find_known(struct known_flow *table, uint64_t number)
+{
+	uint64_t place = number * 0x9E3779B97F4A7C15 >> 51;
+
+	while (table[place].flow && table[place].flow != number + 1)
+		place = (place + 1) % FLOWS;
+	return &table[place];
+}
+
 /* A packet that is not a SYN goes where its flow has gone before. */
 static bool follows_flow(struct differ *differ, const struct oracle_verdict *verdict, int backend)
 {
-	uint64_t place = verdict->flow * 0x9E3779B97F4A7C15 >> 51;
-	struct known_flow *known;
-	uint32_t before;
+	struct known_flow *known = find_known(differ->flows, verdict->flow);
+	uint32_t before = known->backend;
 
-	for (known = &differ->flows[place]; known->flow && known->flow != verdict->flow + 1;)
-		known = &differ->flows[++place % FLOWS];
-	before = known->backend;
+	if (verdict->outcome == OUTCOME_ICMP_STEERED)
+		return !known->flow || before == (uint32_t)backend;
 	if (!known->flow && verdict->protocol == IPPROTO_TCP && verdict->tcp_flags & 4)
 		return true; /* a reset of an unknown flow is not remembered */
 	if (!known->flow ||
@@ -219,7 +233,27 @@ static const char *check_forwarded(struct differ *differ, const struct generated
 	memcpy(verdict->frame, to->mac, 6);
 	memcpy(verdict->frame + 6, differ->world.ports[out].mac, 6);
 	verdict->exit = to->ifindex == in->ifindex ? EXIT_BACK : EXIT_OTHER;
+	if (verdict->piece == PIECE_LATER)
+		return find_known(differ->pieces, verdict->packet)->backend == (uint32_t)backend ?
+			       NULL :
+			       "not where the first piece went";
+	if (verdict->piece == PIECE_FIRST)
+		*find_known(differ->pieces, verdict->packet) =
+			(struct known_flow){verdict->packet + 1, (uint32_t)backend};
 	return follows_flow(differ, verdict, backend) ? NULL : "not to its flow's backend";
+}
+
+/* What the oracle says of pieces holds for those whose first one is not known. */
+static void follow_first_piece(struct differ *differ, struct oracle_verdict *verdict)
+{
+	struct known_flow *known = find_known(differ->pieces, verdict->packet);
+
+	if (verdict->piece == PIECE_FIRST && verdict->outcome == OUTCOME_NOT_OURS)
+		*known = (struct known_flow){verdict->packet + 1, TO_HOST};
+	if (verdict->piece != PIECE_LATER || !known->flow)
+		return;
+	verdict->outcome = known->backend == TO_HOST ? OUTCOME_NOT_OURS : OUTCOME_FORWARDED;
+	verdict->exit = EXIT_HOST;
 }
 
 static const char *check_loads(struct differ *differ, const struct oracle_verdict *verdict)
@@ -274,12 +308,15 @@ static const char *check_exit(const struct oracle_verdict *verdict, const struct
 static const char *check(struct differ *differ, const struct generated *in,
 			 struct oracle_verdict *verdict, const struct outcome *outcome)
 {
-	int index = verdict_of(verdict->outcome);
 	const char *wrong = NULL;
+	int index;
 
+	if (verdict->piece)
+		follow_first_piece(differ, verdict);
+	index = verdict_of(verdict->outcome);
 	if (verdict_count((enum verdict)index) != ++differ->verdicts[index])
 		return "another verdict";
-	if (verdict->outcome == OUTCOME_FORWARDED)
+	if (verdict->outcome == OUTCOME_FORWARDED || verdict->outcome == OUTCOME_ICMP_STEERED)
 		wrong = check_forwarded(differ, in, verdict, outcome);
 	if (!wrong)
 		wrong = check_exit(verdict, outcome);
@@ -306,8 +343,8 @@ static int step(struct differ *differ)
 	if (err)
 		return err;
 	oracle_judge(&differ->world, in.ifindex, in.bytes, in.length, is_newer, differ, &verdict);
-	differ->outcomes[verdict.outcome]++;
 	wrong = check(differ, &in, &verdict, &outcome);
+	differ->outcomes[verdict.outcome]++;
 	/* Where the machine stood still, an old report may have become believable. */
 	if (wrong && monotonic_ns() - differ->round_ns > 2 * ROUND_NS)
 		wrong = NULL;

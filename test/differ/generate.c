@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "generate.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define ETHERNET 14
@@ -197,10 +198,77 @@ static void make_noise(struct generator *generator, struct generated *frame)
 		frame->bytes[ETHERNET] = 0x45;
 }
 
+/* Of few packets, so that pieces of the same one are met. */
 static void make_fragment(struct generator *generator, struct generated *frame)
 {
+	uint8_t *ip = frame->bytes + ETHERNET;
+
 	make_request(generator, frame);
-	put_16(frame->bytes + ETHERNET + 6, (uint32_t)draw(generator));
+	put_16(ip + 4, below(generator, 4));
+	put_16(ip + 6, below(generator, 2) ? 0x2000 : (uint32_t)draw(generator));
+}
+
+/* An IPv4 or IPv6 header for what is behind it, from somebody to the VIP of that family. */
+static size_t put_icmp_ip(struct generator *generator, struct generated *frame, bool six)
+{
+	const struct oracle_service *service = &generator->world->services[six ? 2 : 0];
+	uint8_t *ip = frame->bytes + ETHERNET;
+
+	noise(generator, ip, 256);
+	if (six) {
+		put_16(frame->bytes + 12, 0x86DD);
+		ip[0] = 0x60;
+		ip[6] = 58;
+		memcpy(ip + 24, service->address, 16);
+		return IPV6;
+	}
+	ip[0] = 0x45;
+	ip[9] = 1;
+	put_16(ip + 6, 0);
+	put_client(generator, ip + 12);
+	memcpy(ip + 16, service->address, 4);
+	return IPV4;
+}
+
+/* The packet of a service's to one of its clients. */
+static size_t put_quoted(struct generator *generator, uint8_t *ip, bool six)
+{
+	const struct oracle_service *service =
+		&generator->world->services[2 * six + below(generator, 2)];
+	size_t header = six ? IPV6 : IPV4 + (below(generator, 4) ? 0 : below(generator, 11) * 4);
+
+	if (six) {
+		ip[0] = 0x60;
+		ip[6] = service->protocol;
+		memcpy(ip + 8, service->address, 16);
+		memcpy(ip + 24, service->address, 16);
+		ip[39] = (uint8_t)(2 + below(generator, 16));
+	} else {
+		ip[0] = (uint8_t)(0x40 | header / 4);
+		ip[9] = service->protocol;
+		put_16(ip + 6, below(generator, 8) ? 0x4000 : (uint32_t)draw(generator));
+		memcpy(ip + 12, service->address, 4);
+		put_client(generator, ip + 16);
+	}
+	put_16(ip + header, service->port);
+	put_16(ip + header + 2, 40000 + below(generator, 16));
+	return header + (below(generator, 8) ? UDP : below(generator, 20));
+}
+
+static void make_icmp(struct generator *generator, struct generated *frame)
+{
+	static const uint8_t types[2][8] = {{8, 8, 3, 3, 11, 12, 5, 0},
+					    {128, 128, 1, 2, 3, 4, 135, 129}};
+	bool six = below(generator, 2), echo;
+	size_t header = put_icmp_ip(generator, frame, six), length;
+	uint8_t *ip = frame->bytes + ETHERNET, *icmp = ip + header;
+
+	icmp[0] = types[six][below(generator, 8)];
+	icmp[1] = (uint8_t)(below(generator, 4) ? 0 : below(generator, 8));
+	echo = icmp[0] == (six ? 128 : 8);
+	length = header + 8 + (echo ? below(generator, 64) : put_quoted(generator, icmp + 8, six));
+	put_16(six ? ip + 4 : ip + 2, (uint32_t)(six ? length - IPV6 : length));
+	frame->length = ETHERNET + length;
 }
 
 /* A header that RFC 8200 lets stand between; returns its length. */
@@ -211,7 +279,9 @@ static size_t put_extension(struct generator *generator, uint8_t kind, uint8_t *
 	at[0] = next;
 	if (kind == 44) { /* mostly all there is of its packet */
 		at[1] = 0;
-		put_16(at + 2, below(generator, 4) ? 0 : (uint32_t)draw(generator));
+		put_16(at + 2,
+		       below(generator, 4) ? below(generator, 2) : (uint32_t)draw(generator));
+		put_32(at + 4, below(generator, 4));
 		return 8;
 	}
 	at[1] = (uint8_t)(kind == 51 ? units * 2 : units);
@@ -297,9 +367,9 @@ static void mutate(struct generator *generator, struct generated *frame)
 void generate(struct generator *generator, struct generated *frame)
 {
 	static void (*const makers[])(struct generator *, struct generated *) = {
-		make_request, make_request, make_request, make_report,	 make_report,
-		make_report,  make_report,  make_answer,  make_fragment, make_noise,
-		make_ipv6,    make_ipv6,    make_ipv6,
+		make_request, make_request,  make_request,  make_report, make_report, make_report,
+		make_report,  make_answer,   make_fragment, make_noise,	 make_ipv6,   make_ipv6,
+		make_ipv6,    make_fragment, make_icmp,	    make_icmp,
 	};
 	uint32_t maker = below(generator, sizeof(makers) / sizeof(makers[0])), count;
 

@@ -1,26 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include "oracle.h"
+#include "oracle_parts.h"
 
 #include <string.h>
-
-/* RFC 768, 791, 8200, 9293; Ethernet II, IEEE 802.1Q and 802.1ad. */
-#define ETHERNET 14
-#define TAG 4
-#define TAGS_MAX 2
-#define ETHERTYPE_IPV4 0x0800
-#define ETHERTYPE_IPV6 0x86DD
-#define ETHERTYPE_TAG 0x8100
-#define ETHERTYPE_SERVICE_TAG 0x88A8
-#define IPV4 20
-#define IPV6 40
-#define TCP 20
-#define UDP 8
-#define PROTOCOL_TCP 6
-#define PROTOCOL_UDP 17
-/* Of IPv6: hop by hop, routing, fragment, authentication, destination. */
-#define EXTENSIONS_MAX 8
-#define EXTENSION_FRAGMENT 44
-#define EXTENSION_AUTHENTICATION 51
 
 /* doc/wire-format.md */
 #define OPTION_TYPE 0x5E
@@ -30,33 +11,12 @@
 #define OPTION_KEYED 32
 #define FLAG_KEYED 8
 
-/* The parts of a frame. */
-struct parts {
-	const uint8_t *frame, *ip, *transport;
-	size_t length; /* of the frame */
-	size_t link; /* where IP begins */
-	size_t header; /* of IP, extension headers included */
-	size_t total; /* of the IP packet */
-	int family;
-	uint8_t protocol; /* as far as it could be followed */
-	const uint8_t *source, *destination; /* addresses */
-	uint16_t source_port, destination_port;
-};
-
-enum found {
-	FOUND_NOT_IP,
-	FOUND_BROKEN, /* the addresses are known */
-	FOUND_FRAGMENT,
-	FOUND_OTHER_TRANSPORT,
-	FOUND_ALL,
-};
-
-static uint16_t get_16(const uint8_t *at)
+uint16_t get_16(const uint8_t *at)
 {
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-static uint32_t get_32(const uint8_t *at)
+uint32_t get_32(const uint8_t *at)
 {
 	return (uint32_t)get_16(at) << 16 | get_16(at + 2);
 }
@@ -167,7 +127,7 @@ static enum oracle_exit exit_by(uint32_t out, uint32_t in)
 	return out == in ? EXIT_BACK : EXIT_OTHER;
 }
 
-static bool is_extension(uint8_t protocol)
+bool is_extension(uint8_t protocol)
 {
 	static const uint8_t extensions[] = {0, 43, EXTENSION_FRAGMENT, EXTENSION_AUTHENTICATION,
 					     60};
@@ -232,16 +192,8 @@ static enum found find_in_ipv4(struct parts *parts)
 	return find_transport(parts);
 }
 
-static enum found find_in_ipv6(struct parts *parts)
+enum found follow_extensions(struct parts *parts)
 {
-	if (parts->length < parts->link + IPV6 || parts->ip[0] >> 4 != 6)
-		return FOUND_NOT_IP;
-	parts->family = 6;
-	parts->header = IPV6;
-	parts->total = IPV6 + get_16(parts->ip + 4);
-	parts->protocol = parts->ip[6];
-	parts->source = parts->ip + 8;
-	parts->destination = parts->ip + 24;
 	for (int i = 0; is_extension(parts->protocol); i++) {
 		const uint8_t *header = parts->ip + parts->header;
 		uint8_t kind = parts->protocol;
@@ -256,7 +208,23 @@ static enum found find_in_ipv6(struct parts *parts)
 				 kind == EXTENSION_AUTHENTICATION ? (header[1] + 2U) * 4 :
 								    (header[1] + 1U) * 8;
 	}
-	return find_transport(parts);
+	return FOUND_ALL;
+}
+
+static enum found find_in_ipv6(struct parts *parts)
+{
+	enum found found;
+
+	if (parts->length < parts->link + IPV6 || parts->ip[0] >> 4 != 6)
+		return FOUND_NOT_IP;
+	parts->family = 6;
+	parts->header = IPV6;
+	parts->total = IPV6 + get_16(parts->ip + 4);
+	parts->protocol = parts->ip[6];
+	parts->source = parts->ip + 8;
+	parts->destination = parts->ip + 24;
+	found = follow_extensions(parts);
+	return found == FOUND_ALL ? find_transport(parts) : found;
 }
 
 static enum found find_parts(struct parts *parts)
@@ -276,8 +244,8 @@ static bool is_at(const struct oracle_service *service, int family, const uint8_
 	       !memcmp(service->address, address, family == 4 ? 4 : 16);
 }
 
-static bool is_service(const struct oracle_world *world, int family, const uint8_t *address,
-		       uint8_t protocol, uint16_t port)
+bool is_service(const struct oracle_world *world, int family, const uint8_t *address,
+		uint8_t protocol, uint16_t port)
 {
 	for (int i = 0; i < ORACLE_SERVICES; i++)
 		if (is_at(&world->services[i], family, address) &&
@@ -286,8 +254,16 @@ static bool is_service(const struct oracle_world *world, int family, const uint8
 	return false;
 }
 
+bool is_to_vip(const struct oracle_world *world, const struct parts *parts)
+{
+	for (int i = 0; i < ORACLE_SERVICES; i++)
+		if (is_at(&world->services[i], parts->family, parts->destination))
+			return true;
+	return false;
+}
+
 /* Is what cannot be understood for one of our addresses, and maybe for a service there? */
-static bool concerns_us(const struct oracle_world *world, const struct parts *parts)
+bool concerns_us(const struct oracle_world *world, const struct parts *parts)
 {
 	for (int i = 0; i < ORACLE_SERVICES; i++)
 		if (is_at(&world->services[i], parts->family, parts->destination) &&
@@ -297,7 +273,7 @@ static bool concerns_us(const struct oracle_world *world, const struct parts *pa
 	return false;
 }
 
-static void end(struct oracle_verdict *verdict, enum oracle_outcome outcome, enum oracle_exit exit)
+void end(struct oracle_verdict *verdict, enum oracle_outcome outcome, enum oracle_exit exit)
 {
 	verdict->outcome = outcome;
 	verdict->exit = exit;
@@ -432,17 +408,42 @@ static void receive_report(const struct oracle_world *world, uint32_t ifindex,
 	send_to_client(world, ifindex, client, parts->total + IPV4 - parts->header, verdict);
 }
 
-/* Towards the service: on to a backend, whatever options it has. */
-static void forward(const struct parts *parts, struct oracle_verdict *verdict)
+/* RFC 791: each option but two says how long it is. */
+static bool options_lead_on(const uint8_t *options, size_t length)
 {
-	verdict->outcome = OUTCOME_FORWARDED;
-	verdict->protocol = parts->protocol;
-	verdict->tcp_flags = parts->protocol == PROTOCOL_TCP ? parts->transport[13] : 0;
+	size_t at = 0;
+
+	while (at < length && options[at] != 0) {
+		size_t size = options[at] == 1 ? 1 : at + 1 < length ? options[at + 1] : 0;
+
+		if (size == 0 || (options[at] != 1 && size < 2))
+			return false;
+		at += size;
+	}
+	return at <= length;
+}
+
+void name_flow(const struct parts *parts, struct oracle_verdict *verdict)
+{
 	verdict->flow = (uint64_t)parts->source_port << 32 |
 			(uint64_t)parts->destination_port << 8 | (uint64_t)parts->protocol << 1 |
 			(parts->family == 6);
 	for (int i = 0; i < (parts->family == 4 ? 4 : 16); i++)
 		verdict->flow = (verdict->flow ^ parts->source[i]) * 0x100000001B3;
+}
+
+void forward(const struct parts *parts, uint8_t tcp_flags, struct oracle_verdict *verdict)
+{
+	size_t header = (parts->ip[0] & 0xF) * 4U;
+
+	if (parts->family == 4 && !options_lead_on(parts->ip + IPV4, header - IPV4)) {
+		end(verdict, OUTCOME_MALFORMED, EXIT_NOWHERE);
+		return;
+	}
+	verdict->outcome = OUTCOME_FORWARDED;
+	verdict->protocol = parts->protocol;
+	verdict->tcp_flags = tcp_flags;
+	name_flow(parts, verdict);
 }
 
 void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint8_t *frame,
@@ -462,17 +463,17 @@ void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint
 	found = find_parts(&parts);
 	if (found == FOUND_NOT_IP || !port || memcmp(frame, port->mac, 6) != 0)
 		return;
-	if (found == FOUND_BROKEN || found == FOUND_FRAGMENT) {
-		if (concerns_us(world, &parts))
-			end(verdict, found == FOUND_BROKEN ? OUTCOME_MALFORMED : OUTCOME_FRAGMENT,
-			    EXIT_NOWHERE);
-		return;
-	}
+	if (found == FOUND_FRAGMENT)
+		judge_fragment(world, &parts, verdict);
+	if (found == FOUND_OTHER_TRANSPORT && parts.protocol == (parts.family == 4 ? 1 : 58))
+		judge_icmp(world, &parts, verdict);
+	if (found == FOUND_BROKEN && concerns_us(world, &parts))
+		end(verdict, OUTCOME_MALFORMED, EXIT_NOWHERE);
 	if (found != FOUND_ALL)
 		return;
 	if (is_service(world, parts.family, parts.destination, parts.protocol,
 		       parts.destination_port))
-		forward(&parts, verdict);
+		forward(&parts, parts.protocol == PROTOCOL_TCP ? parts.transport[13] : 0, verdict);
 	else if (bears_option(&parts) &&
 		 is_service(world, parts.family, parts.source, parts.protocol, parts.source_port))
 		receive_report(world, ifindex, &parts, newer, context, verdict);

@@ -26,7 +26,9 @@
 	X(REPORT_OLD, "report-old")                                                                \
 	X(REPORT_RESOLVING, "report-resolving")                                                    \
 	X(MALFORMED, "malformed")                                                                  \
-	X(FRAGMENT, "fragment")                                                                    \
+	X(FRAGMENT_UNKNOWN, "fragment-unknown")                                                    \
+	X(ICMP_STEERED, "icmp-steered")                                                            \
+	X(ECHO_ANSWERED, "echo-answered")                                                          \
 	X(REPORT_MALFORMED, "report-malformed")                                                    \
 	X(REPORT_UNKNOWN_SERVER, "report-unknown-server")                                          \
 	X(REPORT_WRONG_SOURCE, "report-wrong-source")                                              \
@@ -39,6 +41,13 @@ enum oracle_outcome {
 	OUTCOMES(OUTCOME_ENUM)
 #undef OUTCOME_ENUM
 		OUTCOME_COUNT
+};
+
+/* Of a packet that comes in several. */
+enum oracle_piece {
+	PIECE_NONE,
+	PIECE_FIRST, /* where it goes the later ones go, too */
+	PIECE_LATER, /* what is said holds if the first one is not known */
 };
 
 /* Where a frame leaves by. */
@@ -90,6 +99,7 @@ struct oracle_world {
 	struct oracle_network networks[ORACLE_NETWORKS];
 	struct oracle_service services[ORACLE_SERVICES];
 	bool keyed;
+	bool answers_echo;
 	uint8_t key[16];
 };
 
@@ -107,6 +117,8 @@ struct oracle_verdict {
 	int server; /* index of the backend whose report it is, where that is believed or old */
 	struct oracle_report report;
 	uint8_t protocol, tcp_flags; /* of forwarded ones */
+	enum oracle_piece piece;
+	uint64_t packet; /* that it is a piece of */
 	uint64_t flow; /* likewise: a number for client and service */
 	uint32_t resolve_ifindex; /* OUTCOME_REPORT_RESOLVING */
 	uint8_t frame

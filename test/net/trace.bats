@@ -102,13 +102,13 @@ server_at() { # ADDRESS
 		import socket, struct, sys
 		raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 		to = socket.inet_aton(sys.argv[1])
-		head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 28, 7, 0x2000, 64, 6, 0, b'\0' * 4, to)
+		head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 28, 7, 0x2003, 64, 6, 0, b'\0' * 4, to)
 		raw.sendto(head + bytes(8), (sys.argv[1], 0))
 	END
-	wait_until 5 lines fragment
+	wait_until 5 lines fragment-unknown
 	trace_end
 	expect "$(wc -l <"$TRACE")" -eq 1
-	expect "$(lines ' fragment .*: fragment to a service: its ports are unknown$')" -eq 1
+	expect "$(lines ' fragment-unknown .*: fragment of a packet whose first fragment has not been seen$')" -eq 1
 }
 
 @test "filters by client, backend and count" {

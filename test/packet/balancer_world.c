@@ -123,12 +123,25 @@ static void settings_put(const struct before *before)
 		.udp_timeout_ticks = FLOW_FINE_TICKS(30),
 		.keyed = before->keyed,
 		.old_keyed = before->old_keyed,
+		.answers_echo = before->answers_echo,
 	};
 	uint32_t zero = 0;
 
 	mac_parse(LAN_MAC, settings.interfaces[0].mac);
 	mac_parse(WAN_MAC, settings.interfaces[1].mac);
 	map_put(world.skeleton->maps.settings, &zero, &settings);
+}
+
+static void service_entry_put(const char *address, uint8_t protocol, uint16_t port,
+			      const struct service *service)
+{
+	struct service_key key = {.address = ip_address(address)};
+	struct service vip = {.protocols = VIP_TCP | VIP_UDP};
+
+	map_put(world.skeleton->maps.services, &key, &vip);
+	key.port = htons(port);
+	key.protocol = protocol;
+	map_put(world.skeleton->maps.services, &key, service);
 }
 
 /* The service, and the entry that says that its address is a VIP. */
@@ -232,7 +245,7 @@ void world_reset(const struct before *before)
 					skeleton->maps.backends,      skeleton->maps.loads,
 					skeleton->maps.verdicts,      skeleton->maps.backend_stats,
 					skeleton->maps.choice_states, skeleton->maps.flow_losses,
-					skeleton->maps.healths};
+					skeleton->maps.healths,	      skeleton->maps.fragments};
 	uint32_t i;
 
 	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++)
@@ -245,6 +258,89 @@ void world_reset(const struct before *before)
 		backend_put(before, i);
 		load_put(before, i);
 	}
+}
+
+void world_add_service(const char *address, uint8_t protocol, uint16_t port)
+{
+	struct service_key key = {
+		.address = ip_address(VIP), .port = htons(VIP_PORT), .protocol = IPPROTO_TCP};
+	struct service service;
+
+	assert_int_equal(bpf_map_lookup_elem(map_fd(world.skeleton->maps.services), &key, &service),
+			 0);
+	service_entry_put(address, protocol, port, &service);
+}
+
+void world_spare(uint32_t backend)
+{
+	struct load load;
+
+	for (uint32_t i = 1; i <= BACKENDS; i++) {
+		load_read(i, &load);
+		load.in_flight = i == backend ? 2000 : 0;
+		load_write(i, &load);
+	}
+}
+
+/* Each slot of a table of buckets through a function. */
+static void walk_buckets(const struct bpf_map *map,
+			 uint64_t (*change)(uint64_t slot, void *context), void *context)
+{
+	struct bucket bucket;
+
+	for (uint32_t i = 0; i < bpf_map__max_entries(map); i++) {
+		assert_int_equal(bpf_map_lookup_elem(map_fd(map), &i, &bucket), 0);
+		for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+			bucket.slot[slot] = change(bucket.slot[slot], context);
+		map_put(map, &i, &bucket);
+	}
+}
+
+static uint64_t count_slot(uint64_t slot, void *count)
+{
+	*(uint32_t *)count += slot != 0;
+	return slot;
+}
+
+uint32_t world_flows(void)
+{
+	uint32_t count = 0;
+
+	walk_buckets(world.skeleton->maps.flows, count_slot, &count);
+	return count;
+}
+
+void world_forget_flows(void)
+{
+	assert_int_equal(map_clear(map_fd(world.skeleton->maps.flows)), 0);
+}
+
+static uint64_t age_slot(uint64_t slot, void *ticks)
+{
+	return slot ? (slot & ~0xffffULL) | ((slot - *(uint64_t *)ticks) & 0xffff) : 0;
+}
+
+void world_age_fragments(uint32_t ms)
+{
+	uint64_t ticks = ms * 1000000ULL >> 24;
+
+	walk_buckets(world.skeleton->maps.fragments, age_slot, &ticks);
+}
+
+void world_clear_verdicts(void)
+{
+	assert_int_equal(map_clear(map_fd(world.skeleton->maps.verdicts)), 0);
+}
+
+void world_set_too_big(uint32_t mtu)
+{
+	struct too_big *each = calloc(libbpf_num_possible_cpus(), sizeof(*each));
+	uint32_t zero = 0;
+
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		each[cpu].mtu = mtu;
+	map_put(world.skeleton->maps.too_big, &zero, each);
+	free(each);
 }
 
 void world_run(uint32_t ifindex, const struct frame *in, struct outcome *outcome)

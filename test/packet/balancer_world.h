@@ -68,6 +68,7 @@ struct before {
 	bool no_neighbours; /* backends' MAC addresses are not known */
 	bool one_interface; /* only the LAN's */
 	bool no_server_macs; /* servers' MAC addresses are not known */
+	bool answers_echo; /* the balancer, to requests to a VIP */
 	bool one_bucket; /* a flow table of 8 flows */
 };
 
@@ -108,6 +109,18 @@ const char *backend_address(uint32_t backend);
 uint32_t server_id(uint32_t backend); /* of the machine that the backend is on */
 const char *interface_mac(uint32_t ifindex);
 uint32_t backend_interface(uint32_t backend);
+
+/* A second entry for the service and its backends; address is of either family. */
+void world_add_service(const char *address, uint8_t protocol, uint16_t port);
+
+/* New flows do not go to that backend any more. */
+void world_spare(uint32_t backend);
+
+uint32_t world_flows(void); /* that are remembered */
+void world_forget_flows(void);
+void world_age_fragments(uint32_t ms); /* as if so much time had passed */
+void world_clear_verdicts(void);
+void world_set_too_big(uint32_t mtu); /* what fits; nothing has been sent of late */
 
 uint64_t verdict_count(enum verdict verdict);
 void load_read(uint32_t backend, struct load *load);

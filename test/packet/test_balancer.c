@@ -19,7 +19,7 @@
 static const uint8_t report_option[24] = {0x5e, 24, 0xb7, 0x10, 10, 1, 0, 11, 0, 0, 0, 9,
 					  0,	0,  0,	  0,	0,  0, 0, 0,  0, 0, 0, 0};
 static const uint8_t router_alert[4] = {0x94, 4, 0, 0};
-static const uint8_t nonsense_options[40] = {0xff, 0, 0x5e, 255};
+static const uint8_t unknown_options[40] = {0xff, 36, 0x5e, 255, [36] = 0x5e, 2, 1};
 
 static const struct balancer_case sent_on[] = {
 	{
@@ -88,8 +88,8 @@ static const struct balancer_case sent_on[] = {
 		.output = TO_BACKEND,
 	},
 	{
-		.name = "a client's options of 40 bytes, nonsense, pass",
-		.in = {.options = nonsense_options, .options_length = 40},
+		.name = "a client's options of 40 bytes, of types that nobody knows, pass",
+		.in = {.options = unknown_options, .options_length = 40},
 		.before = {.in_flight = {0, 9, 9}},
 		.verdict = VERDICT_FORWARDED,
 		.action = XDP_TX,

@@ -102,12 +102,14 @@ static void test_verdicts(void **state)
 	assert_null(trace_parse_verdicts("no-backend,not-ours", &verdicts));
 	assert_int_equal(verdicts, BIT(NO_BACKEND) | BIT(NOT_OURS));
 	assert_null(trace_parse_verdicts("sent", &verdicts));
-	assert_int_equal(verdicts, BIT(FORWARDED) | BIT(REPORT_TAKEN) | BIT(REPORT_OLD));
+	assert_int_equal(verdicts, BIT(FORWARDED) | BIT(REPORT_TAKEN) | BIT(REPORT_OLD) |
+					   BIT(ICMP_STEERED) | BIT(ECHO_ANSWERED) |
+					   BIT(TOO_BIG_TOLD));
 	assert_null(trace_parse_verdicts("drops", &verdicts));
 	assert_true(verdicts & BIT(NO_NEIGHBOUR) && verdicts & BIT(REPORT_WRONG_TAG));
 	assert_false(verdicts & (BIT(FORWARDED) | BIT(REPORT_OLD) | BIT(NOT_OURS) | BIT(NONE)));
-	assert_null(trace_parse_verdicts("reports,fragment", &verdicts));
-	assert_true(verdicts & BIT(REPORT_RESOLVING) && verdicts & BIT(FRAGMENT));
+	assert_null(trace_parse_verdicts("reports,fragment-unknown", &verdicts));
+	assert_true(verdicts & BIT(REPORT_RESOLVING) && verdicts & BIT(FRAGMENT_UNKNOWN));
 	assert_false(verdicts & BIT(FORWARDED));
 	assert_null(trace_parse_verdicts("all", &verdicts));
 	assert_int_equal(verdicts, ((1ULL << VERDICT_COUNT) - 1) & ~BIT(NONE));
@@ -230,9 +232,9 @@ static void test_reasons(void **state)
 	expect_reason(
 		&record,
 		"new flow, in turn, took none: the service has no backend that could take it");
-	record = record_of(VERDICT_FRAGMENT);
+	record = record_of(VERDICT_FRAGMENT_UNKNOWN);
 	record.service = 0;
-	expect_reason(&record, "fragment to a service: its ports are unknown");
+	expect_reason(&record, "fragment of a packet whose first fragment has not been seen");
 }
 
 static void test_keys_are_in_their_signals_unit(void **state)
