@@ -26,7 +26,15 @@ streams_begin() {
 	ip netns exec "$(namespace c1)" "$STREAM" ask --live "$STEADY_LIVE" --new "$STEADY_NEW" --patience "$STEADY_PATIENCE" "$@" \
 		>"$BATS_TEST_TMPDIR/streams" 2>&1 3>&- &
 	echo $! >"$BATS_TEST_TMPDIR/streams.pid"
-	wait_until 30 grep -q started "$BATS_TEST_TMPDIR/streams" || fail "$(cat "$BATS_TEST_TMPDIR/streams")"
+	wait_until 60 grep -q started "$BATS_TEST_TMPDIR/streams" || fail_to_begin
+}
+
+fail_to_begin() {
+	cat "$BATS_TEST_TMPDIR/streams"
+	inside c1 ss -tan | awk '{ count[$1]++ } END { for (state in count) print state, count[state] }'
+	lab show b1
+	streams_end
+	fail "not all connections have been answered: $(figure .)"
 }
 
 # streams_end: afterwards figure() tells. Every connection is brought to its end, which takes a while.
