@@ -89,34 +89,31 @@ static __always_inline struct peer *peer_get(__u32 index)
 	return bpf_map_lookup_elem(&peers, &index);
 }
 
-/*
- * Did that balancer send the packet? By its outer header, or else by its MAC address. Outer sources may
- * vary from flow to flow: then there is nobody else, or it is on this segment.
- */
-static __always_inline int peer_sent(const struct server_settings *set, const struct peer *peer,
-				     const __u8 *mac, const struct ip_address *outer_source)
+/* Did the balancer of that number send the packet? By its outer header, or else by its MAC address. */
+static __always_inline int peer_sent(const struct peer *peer, __u32 number, const __u8 *mac,
+				     __u32 tunnel)
 {
-	if (ip_address_is_set(outer_source) &&
-	    (set->peer_count == 1 || ip_address_equal(&peer->address, outer_source)))
+	if (tunnel == number)
 		return 1;
-	return peer->mac_known && !peer->is_far && mac_equal(peer->mac, mac);
+	return (tunnel == TUNNEL_CLOSED || tunnel == TUNNEL_FROM_ANY) && peer->mac_known &&
+	       !peer->is_far && mac_equal(peer->mac, mac);
 }
 
 /* Has the first balancer, and often there is no other, sent this, and something before in this tick? */
-static __always_inline int is_heard(const struct packet *packet,
-				    const struct ip_address *outer_source)
+static __always_inline int is_heard(const struct packet *packet, __u32 tunnel)
 {
 	const struct peer *peer = peer_get(0);
 
-	return peer && peer->heard_tick == bpf_jiffies64() && !peer->is_far &&
-	       mac_equal(peer->mac, packet->eth->h_source) && !ip_address_is_set(outer_source);
+	return peer && peer->heard_tick == bpf_jiffies64() &&
+	       peer_sent(peer, 1, packet->eth->h_source, tunnel);
 }
 
 /*
- * The balancer that sent the packet lives, and may have sent a new connection. Of its own for the
- * verifier, which otherwise walks through the loop once for each way that leads here.
+ * The balancer that sent the packet lives, and may have sent a new connection. tunnel: what
+ * take_off_tunnel() has told. Of its own for the verifier, which otherwise walks through the loop once
+ * for each way that leads here.
  */
-__noinline int peer_heard(struct __sk_buff *skb, struct ip_address *outer_source, int is_new)
+__noinline int peer_heard(struct __sk_buff *skb, __u32 tunnel, int is_new)
 {
 	struct ethhdr *eth = (void *)(long)skb->data;
 	__u64 tick = bpf_jiffies64();
@@ -124,12 +121,12 @@ __noinline int peer_heard(struct __sk_buff *skb, struct ip_address *outer_source
 	__u32 zero = 0, i;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	if (!outer_source || !set || (void *)(eth + 1) > (void *)(long)skb->data_end)
+	if (!set || (void *)(eth + 1) > (void *)(long)skb->data_end)
 		return 0;
 	for (i = 0; i < BALANCERS_MAX && i < set->peer_count; i++) {
 		struct peer *peer = peer_get(i);
 
-		if (!peer || !peer_sent(set, peer, eth->h_source, outer_source))
+		if (!peer || !peer_sent(peer, i + 1, eth->h_source, tunnel))
 			continue;
 		/* To the tick is enough. Written no more often: the line belongs to all CPUs. */
 		if (peer->heard_tick != tick) {
@@ -144,10 +141,10 @@ __noinline int peer_heard(struct __sk_buff *skb, struct ip_address *outer_source
 }
 
 /*
- * A packet in an outer header: takes that off, and says whose it was. Returns 1 if it is off. Of its own
- * for the verifier, and because most servers never see one.
+ * A packet in an outer header: takes that off. Returns whose it was, or TUNNEL_CLOSED if it is still there.
+ * Of its own for the verifier, and because most servers never see one.
  */
-__noinline int take_off_tunnel(struct __sk_buff *skb, struct ip_address *outer_source)
+__noinline int take_off_tunnel(struct __sk_buff *skb)
 {
 	struct server_settings *set;
 	struct server_stats *stats;
@@ -158,22 +155,20 @@ __noinline int take_off_tunnel(struct __sk_buff *skb, struct ip_address *outer_s
 	set = bpf_map_lookup_elem(&settings, &zero);
 	load = bpf_map_lookup_elem(&metrics, &zero);
 	stats = bpf_map_lookup_elem(&server_stats, &zero);
-	if (!outer_source || !set || !load || !stats || parse(skb, &packet) != PARSED_OTHER)
-		return 0;
-	*outer_source = packet.source;
+	if (!set || !load || !stats || parse(skb, &packet) != PARSED_OTHER)
+		return TUNNEL_CLOSED;
 	return tunnel_open(skb, set, stats, load, &packet);
 }
 
 SEC("tc")
 int server_ingress(struct __sk_buff *skb)
 {
-	struct ip_address outer_source = {};
+	__u32 tunnel = TUNNEL_CLOSED, zero = 0;
 	struct server_settings *set;
 	struct server_stats *stats;
 	enum parse_result parsed;
 	struct packet packet;
 	int is_new = 0, turn;
-	__u32 zero = 0;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
 	if (!set || skb->pkt_type != PACKET_HOST)
@@ -181,8 +176,10 @@ int server_ingress(struct __sk_buff *skb)
 #pragma nounroll
 	for (turn = 0; turn < 2; turn++) {
 		parsed = parse(skb, &packet);
-		if (parsed != PARSED_OTHER || !is_tunnel(packet.to.protocol) || turn ||
-		    !take_off_tunnel(skb, &outer_source))
+		if (parsed != PARSED_OTHER || !is_tunnel(packet.to.protocol) || turn)
+			break;
+		tunnel = take_off_tunnel(skb);
+		if (tunnel == TUNNEL_CLOSED)
 			break;
 	}
 	if (!is_parsed(parsed) || !service_exists(set, &packet.to))
@@ -195,9 +192,9 @@ int server_ingress(struct __sk_buff *skb)
 	/* Without connections there is nothing to meter. */
 	if (parsed == PARSED_TCP && says_something(&packet))
 		is_new = meter_request(skb, &packet);
-	else if (is_heard(&packet, &outer_source))
+	else if (is_heard(&packet, tunnel))
 		return TC_ACT_UNSPEC;
-	peer_heard(skb, &outer_source, is_new);
+	peer_heard(skb, tunnel, is_new);
 	return TC_ACT_UNSPEC;
 }
 

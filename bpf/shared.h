@@ -197,6 +197,14 @@ struct choice_state {
 	__u32 hot; /* prequal's quantile of requests */
 };
 
+/*
+ * Varied outer sources in IPv4: of the network for measurements between networks (RFC 2544), which
+ * nobody else has: nine bits of the flow, then the last octet of the balancer's own address. In IPv6
+ * the balancer's own address, with its third word replaced by 32 bits of the flow.
+ */
+#define OUTER_SOURCE_IPV4 0xC6120000U /* 198.18.0.0/15 */
+#define OUTER_SOURCE_IPV4_MASK 0x0001FF00U
+
 /* A server in its part for one service. One cache line: all that forwarding needs. */
 struct backend {
 	__u32 service; /* id; 0 = unused */
@@ -404,7 +412,15 @@ struct backend_stats {
 #define METER_ENTRIES 262144 /* unless configured: requests being worked on, and handshakes */
 #define LATENCY_LEVELS 16
 #define SERVICE_PLACES 64
-#define TUNNEL_SOURCES_MAX 16
+#define TUNNEL_SOURCES_MAX 16 /* that are configured */
+#define TUNNEL_ORIGINS_MAX (2 * BALANCERS_MAX + TUNNEL_SOURCES_MAX)
+
+/* From where packets in an outer header are taken. */
+struct tunnel_origin {
+	struct ip_address address, mask;
+	__u32 peer; /* its number, from 1; 0: not known */
+	__u32 pad;
+};
 
 struct server_settings {
 	__u64 min_interval_ns; /* never two reports closer than this */
@@ -426,9 +442,8 @@ struct server_settings {
 	__u8 only_polled; /* no reports in packets: the load is told to those who ask */
 	__u8 any_port; /* there are services of every port */
 	__u8 pad[5];
-	struct address_prefix
-		tunnel_sources[TUNNEL_SOURCES_MAX]; /* whose outer headers are taken off */
-	__u32 tunnel_source_count;
+	struct tunnel_origin tunnel_origins[TUNNEL_ORIGINS_MAX];
+	__u32 tunnel_origin_count;
 	__u32 pad2;
 };
 

@@ -19,16 +19,22 @@ static __always_inline int is_tunnel(__u32 protocol)
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
 }
 
-static __always_inline int tunnel_source_known(const struct server_settings *set,
-					       const struct ip_address *source)
+#define TUNNEL_CLOSED 0
+#define TUNNEL_FROM_ANY (BALANCERS_MAX + 1)
+
+/* The number of the balancer, from 1, that sends from there; TUNNEL_FROM_ANY: who it is, is not known. */
+static __always_inline int tunnel_origin(const struct server_settings *set,
+					 const struct ip_address *source)
 {
 	__u32 i;
 
-	for (i = 0; i < TUNNEL_SOURCES_MAX && i < set->tunnel_source_count; i++)
-		if (ip_address_within(source, &set->tunnel_sources[i].address,
-				      &set->tunnel_sources[i].mask))
-			return 1;
-	return 0;
+	for (i = 0; i < TUNNEL_ORIGINS_MAX && i < set->tunnel_origin_count; i++) {
+		const struct tunnel_origin *origin = &set->tunnel_origins[i];
+
+		if (ip_address_within(source, &origin->address, &origin->mask))
+			return origin->peer ? (int)origin->peer : TUNNEL_FROM_ANY;
+	}
+	return TUNNEL_CLOSED;
 }
 
 /* Is that a VIP, and is it not once more a tunnel? */
@@ -106,36 +112,32 @@ static __always_inline void tunnel_remember(struct metrics *load, const struct p
 		load->outer_length = length;
 }
 
-/* Takes the outer header off. Returns 1 if it is off. */
+/* Takes the outer header off. Returns what tunnel_origin() has, or TUNNEL_CLOSED if it is not off. */
 static __always_inline int tunnel_open(struct __sk_buff *skb, const struct server_settings *set,
 				       struct server_stats *stats, struct metrics *load,
 				       const struct packet *outer)
 {
 	__u32 offset = outer->link_header_length + outer->ip_header_length;
 	__u32 room = outer->length - outer->ip_header_length;
-	int congestion, mine;
+	int congestion, from = tunnel_origin(set, &outer->source), mine = 0;
 
-	if (!tunnel_source_known(set, &outer->source) || outer->length < outer->ip_header_length ||
-	    outer->link_header_length != sizeof(struct ethhdr) ||
-	    outer->length > skb->len - outer->link_header_length) {
-		stats->tunnel_refused++;
-		return 0;
-	}
-	mine = outer->to.protocol == IPPROTO_IPIP ? tunnel_holds_ipv4(skb, offset, room) :
-						    tunnel_holds_ipv6(skb, offset, room);
+	if (from != TUNNEL_CLOSED && outer->length >= outer->ip_header_length &&
+	    outer->length <= skb->len - outer->link_header_length)
+		mine = outer->to.protocol == IPPROTO_IPIP ? tunnel_holds_ipv4(skb, offset, room) :
+							    tunnel_holds_ipv6(skb, offset, room);
 	if (!mine) {
 		stats->tunnel_refused++;
-		return 0;
+		return TUNNEL_CLOSED;
 	}
 	congestion = outer_congestion(outer);
+	tunnel_remember(load, outer);
 	if (tunnel_cut(skb, outer))
-		return 0;
+		return TUNNEL_CLOSED;
 	/* RFC 6040: a router's word on the way here is a word to the sender. */
 	if (congestion)
 		bpf_skb_ecn_set_ce(skb);
-	tunnel_remember(load, outer);
 	stats->tunnel_packets++;
-	return 1;
+	return from;
 }
 
 #endif

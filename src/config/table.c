@@ -559,8 +559,9 @@ static const struct field config_fields[] = {
 	{
 		.key = "tunnel_sources",
 		.roles = SERVER,
-		.sentence = "From where packets in an outer header (forward: ipip) are taken; if "
-			    "absent or [], from the balancers.",
+		.sentence =
+			"From where packets in an outer header (forward: ipip) are taken, beside the "
+			"addresses that the balancers use for it.",
 		.expected = "a list of up to " TEXT_OF(
 			TUNNEL_SOURCES_MAX) " addresses or prefixes, such as [10.1.0.2, 10.9.0.0/16]",
 		.may_be_empty = true,

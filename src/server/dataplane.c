@@ -19,6 +19,7 @@
 #include "log.h"
 #include "server.skel.h"
 #include "server/idle_books.h"
+#include "server/tunnels.h"
 
 /*
  * No detour to a balancer from which nothing has come for so long: a dead one must cost
@@ -122,24 +123,6 @@ static void place_services(struct server_settings *settings, const struct config
 	}
 }
 
-/* Unless said otherwise, only the balancers send packets in an outer header. */
-static void allow_tunnels(struct server_settings *settings, const struct config *config)
-{
-	struct address_prefix *to = settings->tunnel_sources;
-
-	settings->tunnel_source_count = (uint32_t)config->tunnel_source_count;
-	if (config->tunnel_source_count) {
-		memcpy(to, config->tunnel_sources, config->tunnel_source_count * sizeof(*to));
-		return;
-	}
-	settings->tunnel_source_count = (uint32_t)config->balancer_count;
-	for (size_t i = 0; i < config->balancer_count; i++) {
-		to[i].address = config->balancers[i];
-		to[i].mask = address_mask(config->balancers[i],
-					  address_is_ipv4(config->balancers[i]) ? 32 : 128);
-	}
-}
-
 static void set_key(struct server_settings *settings, const struct config *config)
 {
 	settings->keyed = config->keyed;
@@ -164,7 +147,6 @@ static int fill_settings(struct server_settings *settings, const struct config *
 	settings->any_port = 0;
 	memset(settings->places, 0, sizeof(settings->places));
 	place_services(settings, config);
-	allow_tunnels(settings, config);
 	set_key(settings, config);
 	err = link_get(config->interfaces[0], &link);
 	if (err) {
@@ -190,6 +172,7 @@ static int write_settings(struct server_dataplane *dataplane)
 
 	if (err)
 		return err;
+	tunnels_allow(&settings, config, dataplane->peers);
 	dataplane->settings = settings;
 	return put_settings(dataplane);
 }
@@ -535,6 +518,7 @@ int server_dataplane_switch(struct server_dataplane *dataplane, const struct con
 		return err;
 	dataplane->config = config;
 	last.peer_count = place_peers(dataplane, config);
+	tunnels_allow(&last, config, dataplane->peers);
 	last.any_port |= dataplane->settings.any_port;
 	last.unplaced = dataplane->settings.unplaced;
 	dataplane->settings = last;

@@ -42,13 +42,38 @@ static void map_put(const struct bpf_map *map, const void *key, const void *valu
 		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
 }
 
-static struct service_key service_key(void)
+static const char *const vips[] = {VIP, VIP_IPV6};
+
+static struct service_key service_key(const char *vip)
 {
 	return (struct service_key){
-		.address = ip_address(VIP),
+		.address = ip_address(vip),
 		.port = htons(VIP_PORT),
 		.protocol = IPPROTO_TCP,
 	};
+}
+
+/* Balancers send outer headers from their own addresses, and in IPv4 from that one besides. */
+static void allow_tunnels(struct server_settings *settings)
+{
+	const struct {
+		const char *address, *mask;
+	} origins[] = {
+		{BALANCER, "255.255.255.255"},
+		{"198.18.0.2", "255.254.0.255"},
+		{BALANCER_IPV6, "ffff:ffff:ffff:ffff:0:0:ffff:ffff"},
+	};
+
+	for (size_t i = 0; i < sizeof(origins) / sizeof(*origins); i++) {
+		struct tunnel_origin *origin = &settings->tunnel_origins[i];
+
+		origin->address = ip_address(origins[i].address);
+		origin->mask = ip_address(origins[i].mask);
+		if (!strchr(origins[i].mask, ':'))
+			memset(&origin->mask, 0xff, 12);
+		origin->peer = 1;
+	}
+	settings->tunnel_origin_count = sizeof(origins) / sizeof(*origins);
 }
 
 static const struct {
@@ -77,12 +102,14 @@ static void settings_put(const struct server_before *before)
 		.keyed = before->keyed,
 		.unplaced = before->unplaced,
 	};
-	struct service_key key = service_key();
 	uint32_t zero = 0;
 
-	if (!before->unplaced)
-		settings.places[hash_place(&key.address, key.port)] = key;
+	for (int i = 0; i < 2 && !before->unplaced; i++) {
+		struct service_key key = service_key(vips[i]);
 
+		settings.places[hash_place(&key.address, key.port)] = key;
+	}
+	allow_tunnels(&settings);
 	map_put(server.skeleton->maps.settings, &zero, &settings);
 }
 
@@ -99,6 +126,9 @@ static void peer_put(const struct server_before *before, struct peer *peer, cons
 	peer->reported_in_flight = (uint32_t)before->in_flight - before->expected;
 	peer->free_ns = before->free_spent ? now_ns() + SECOND : 0;
 	mac_parse(mac, peer->mac);
+	peer->address = ip_address(before->far_by_ipv6 ? BALANCER_IPV6 : BALANCER);
+	peer->own = ip_address(before->far_by_ipv6 ? SERVER_IPV6 : SERVER);
+	peer->is_far = before->far || before->far_by_ipv6;
 }
 
 static void metrics_put(const struct server_before *before)
@@ -115,7 +145,6 @@ static void metrics_put(const struct server_before *before)
 
 void server_reset(const struct server_before *before)
 {
-	struct service_key key = service_key();
 	struct application application = {
 		.until_ns = before->application ? now_ns() + SECOND : now_ns() - 1,
 		.utilisation = 0x4321,
@@ -123,7 +152,12 @@ void server_reset(const struct server_before *before)
 	uint32_t zero = 0;
 
 	assert_int_equal(map_clear(bpf_map__fd(server.skeleton->maps.server_stats)), 0);
-	map_put(server.skeleton->maps.services, &key, &zero);
+	for (int i = 0; i < 2; i++) {
+		struct service_key key = service_key(vips[i]), vip = {.address = key.address};
+
+		map_put(server.skeleton->maps.services, &key, &zero);
+		map_put(server.skeleton->maps.services, &vip, &zero);
+	}
 	map_put(server.skeleton->maps.application, &zero, &application);
 	memset(server.bucket, 0, METER_BUCKETS * sizeof(*server.bucket));
 	memset(server.peers, 0, BALANCERS_MAX * sizeof(*server.peers));

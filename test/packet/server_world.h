@@ -21,6 +21,10 @@
 #define OTHER_BALANCER_MAC "02:00:00:00:0b:02"
 #define ROUTER_MAC "02:00:00:00:00:fe"
 #define VIP "10.1.0.100"
+#define VIP_IPV6 "2001:db8:1::100"
+#define BALANCER "10.1.0.2"
+#define BALANCER_IPV6 "2001:db8:1::2"
+#define SERVER_IPV6 "2001:db8:1::11"
 #define VIP_PORT 80
 #define CLIENT "10.1.0.50"
 #define CLIENT_PORT 40000
@@ -51,6 +55,8 @@ struct server_before {
 	bool expected; /* since then came only what the balancer has sent */
 	bool free_spent; /* no report is free any more */
 	enum server_pace pace;
+	bool far; /* the balancer is behind a router */
+	bool far_by_ipv6; /* likewise, and has an address of IPv6 */
 	bool no_neighbour; /* the balancer's MAC address is not known */
 	bool large_meter; /* SERVER_METER_ENTRIES instead of one bucket */
 	bool no_balancer; /* none is configured */
