@@ -19,7 +19,7 @@
 #define NEIGHBOUR_REFRESH_MS 1000
 #define TAKEOVER_PATIENCE_SECONDS 10 /* as the texts have it */
 
-enum { CONFIG, INSTANCE, TAKEOVER, VERBOSE };
+enum { CONFIG, INSTANCE, TAKEOVER, LOG_FORMAT, VERBOSE };
 
 const struct option_row daemon_options[] = {
 	[CONFIG] = {"--config", "FILE", "the configuration file, as balancer.yaml or server.yaml",
@@ -31,6 +31,9 @@ const struct option_row daemon_options[] = {
 		 "beside the daemon that runs: get ready, take its place, and tell it to go; if "
 		 "not ready within 10 s, it stays",
 		 COMPLETE_NOTHING, false},
+	[LOG_FORMAT] = {"--log-format", "text|json",
+			"what a line of the log looks like; text if absent", COMPLETE_NOTHING,
+			false},
 	[VERBOSE] = {"--verbose", NULL, "log every step", COMPLETE_NOTHING, false},
 	{0},
 };
@@ -78,22 +81,23 @@ static void end(evutil_socket_t signal, short events, void *context)
 	(void)events;
 	daemon->leaves = signal == RUNTIME_RETIRE;
 	if (daemon->leaves) {
-		log_notice("told to go and leave the data path");
+		log_event(LOG_NOTICE, "leaving", NULL, "told to go and leave the data path");
 	} else {
-		log_notice("%s: stopping", signal == SIGINT ? "interrupted" : "terminated");
+		log_event(LOG_NOTICE, "stopping", NULL, "%s: stopping",
+			  signal == SIGINT ? "interrupted" : "terminated");
 		sd_notify(0, "STOPPING=1");
 	}
 	event_base_loopbreak(daemon->base);
 }
 
+static char refusal[512];
+static size_t refusal_length;
+
 /* In a signal handler, because whatever keeps us from being ready may keep us from the loop, too. */
 static void give_up(int signal)
 {
-	static const char text[] =
-		"plimsoll: error: not ready within 10 s: nothing is taken over, the other daemon stays\n";
-
 	(void)signal;
-	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	(void)!write(STDERR_FILENO, refusal, refusal_length);
 	_exit(EXIT_FAILURE);
 }
 
@@ -102,8 +106,45 @@ static void limit_patience(const struct daemon *daemon)
 {
 	if (!daemon_succeeds(daemon))
 		return;
+	refusal_length =
+		log_compose(refusal, sizeof(refusal), LOG_ERROR, "takeover-failed",
+			    "not ready within 10 s: nothing is taken over, the other daemon stays");
 	signal(SIGALRM, give_up);
 	alarm(TAKEOVER_PATIENCE_SECONDS);
+}
+
+/* For people as check-config has it, for machines as any other line. */
+static void tell_mistake(const char *path, int line, const char *key, const char *message,
+			 void *context)
+{
+	const struct log_field fields[] = {
+		{"file", path, 0},
+		{"line", NULL, line},
+		{"key", key ? key : "", 0},
+		{0},
+	};
+
+	if (context)
+		log_event(LOG_ERROR, "config-mistake", fields, "%s:%d: %s%s%s", path, line,
+			  key ? key : "", key ? ": " : "", message);
+	else
+		config_print_mistake(path, line, key, message, stderr);
+}
+
+/* Returns 0 or -EINVAL, having said what is wrong. */
+static int choose_log(const char **values, bool *json)
+{
+	const char *format = values[LOG_FORMAT] ? values[LOG_FORMAT] : "text";
+
+	*json = !strcmp(format, "json");
+	if (!*json && strcmp(format, "text") != 0) {
+		log_error("--log-format: \"%s\" is no format; text and json are", format);
+		return -EINVAL;
+	}
+	log_format(*json ? LOG_JSON : LOG_TEXT);
+	if (values[VERBOSE])
+		log_verbose();
+	return 0;
 }
 
 static int open_loop(struct daemon *daemon)
@@ -125,19 +166,19 @@ static int open_loop(struct daemon *daemon)
 int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **argv)
 {
 	const char *values[OPTIONS_MAX], *name;
+	bool json;
 	int err;
 
 	memset(daemon, 0, sizeof(*daemon));
 	daemon->verb = argv[0];
 	daemon->runtime.lock = daemon->runtime.holder = daemon->runtime.successor = -1;
-	if (options_parse(daemon_options, argc, argv, values))
+	if (options_parse(daemon_options, argc, argv, values) || choose_log(values, &json))
 		return EXIT_USAGE;
-	if (values[VERBOSE])
-		log_verbose();
-	daemon->config_path = values[CONFIG];
-	if (config_load(values[CONFIG], role, &daemon->config, stderr))
-		return EXIT_FAILURE;
 	name = values[INSTANCE] ? values[INSTANCE] : argv[0];
+	log_instance(name);
+	daemon->config_path = values[CONFIG];
+	if (config_read(values[CONFIG], role, &daemon->config, tell_mistake, json ? daemon : NULL))
+		return EXIT_FAILURE;
 	err = values[TAKEOVER] ? runtime_join(&daemon->runtime, name) :
 				 runtime_open(&daemon->runtime, name);
 	if (err) {
@@ -253,7 +294,8 @@ void daemon_ready(struct daemon *daemon, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	link_config(daemon);
-	log_notice("ready: %s", text);
+	log_event(LOG_NOTICE, "ready", NULL, "ready: %s", text);
+	log_limit_repeats();
 	sd_notifyf(0, "READY=1\nSTATUS=%s", text);
 }
 
@@ -391,6 +433,7 @@ void daemon_close(struct daemon *daemon, bool take_back)
 	runtime_close(&daemon->runtime);
 	config_free(daemon->config);
 	if (!take_back)
-		log_notice("the data path of instance \"%s\" goes on%s", daemon->runtime.name,
-			   succeeds || daemon->leaves ? "" : " without a daemon");
+		log_event(LOG_NOTICE, "data-path-stays", NULL,
+			  "the data path of instance \"%s\" goes on%s", daemon->runtime.name,
+			  succeeds || daemon->leaves ? "" : " without a daemon");
 }

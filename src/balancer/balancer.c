@@ -125,10 +125,12 @@ static struct neighbour known_neighbour(const struct dataplane *dataplane,
 	return member ? member->neighbour : (struct neighbour){.address = address};
 }
 
-static void tell_neighbour(struct events *events, const struct neighbour *before,
+static void tell_neighbour(struct balancer *balancer, const struct neighbour *before,
 			   const struct neighbour *now)
 {
 	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX], old[MAC_TEXT_MAX];
+	struct events *events = balancer->sources.events;
+	size_t resolved, count = count_backends(balancer, &resolved);
 
 	address_format(now->address, address);
 	mac_format(now->mac, mac);
@@ -137,12 +139,15 @@ static void tell_neighbour(struct events *events, const struct neighbour *before
 		return; /* not yet, or nothing new */
 	if (!now->resolved)
 		events_add(events, EVENT_NO_NEIGHBOUR, NULL, address,
-			   "does not answer ARP any more: new connections go to the others");
+			   "does not answer ARP any more: new connections go to the others; %zu of "
+			   "%zu backends reachable",
+			   resolved, count);
 	else if (before->resolved)
 		events_add(events, EVENT_MAC_CHANGED, NULL, address, "is at %s, no longer at %s",
 			   mac, mac_format(before->mac, old));
 	else
-		events_add(events, EVENT_BACKEND_UP, NULL, address, "is at %s", mac);
+		events_add(events, EVENT_BACKEND_UP, NULL, address,
+			   "is at %s; %zu of %zu backends reachable", mac, resolved, count);
 }
 
 static void backend_moved(const struct neighbour *neighbour, void *context)
@@ -154,7 +159,7 @@ static void backend_moved(const struct neighbour *neighbour, void *context)
 
 	if (!dataplane_set_neighbour(dataplane, neighbour))
 		return;
-	tell_neighbour(balancer->sources.events, &before, neighbour);
+	tell_neighbour(balancer, &before, neighbour);
 	if (!balancer->rebuild)
 		return;
 	for (size_t i = 0; i < dataplane->config->service_count; i++)

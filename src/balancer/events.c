@@ -47,15 +47,23 @@ void events_close(struct events *events)
 	free(events);
 }
 
-static void log_event(enum event_kind kind, const char *service, const char *backend,
-		      const char *cause)
+static void log_kind(const struct events *events, enum event_kind kind, const char *service,
+		     const char *backend, const char *cause)
 {
+	const struct log_field fields[] = {
+		{"service", service ? service : "", 0},
+		{"backend", backend ? backend : "", 0},
+		{"cause", cause, 0},
+		{"count", NULL, (long long)events->counts[kind]},
+		{0},
+	};
 	bool bad = kind == EVENT_NO_NEIGHBOUR || kind == EVENT_LOAD_UNKNOWN ||
-		   kind == EVENT_NO_BACKEND || kind == EVENT_SUSPECT || kind == EVENT_DOWN;
+		   kind == EVENT_NO_BACKEND || kind == EVENT_SUSPECT || kind == EVENT_DOWN ||
+		   kind == EVENT_RELOAD_REFUSED;
 
-	log_print(bad ? LOG_WARNING : LOG_NOTICE, "%s%s%s%s%s%s", service ? service : "",
-		  service ? ": " : "", backend ? "backend " : "", backend ? backend : "",
-		  backend ? " " : "", cause);
+	log_event(bad ? LOG_WARNING : LOG_NOTICE, event_name(kind), fields, "%s%s%s%s%s%s",
+		  service ? service : "", service ? ": " : "", backend ? "backend " : "",
+		  backend ? backend : "", backend ? " " : "", cause);
 }
 
 static json_t *event_json(const struct events *events, enum event_kind kind, const char *service,
@@ -82,10 +90,10 @@ void events_add(struct events *events, enum event_kind kind, const char *service
 	va_start(arguments, format);
 	vsnprintf(cause, sizeof(cause), format, arguments);
 	va_end(arguments);
+	events->counts[kind]++;
 	/* A ready daemon has said so already, to systemd too. */
 	if (kind != EVENT_START)
-		log_event(kind, service, backend, cause);
-	events->counts[kind]++;
+		log_kind(events, kind, service, backend, cause);
 	slot = &events->ring[++events->sequence % EVENTS_MAX];
 	json_decref(*slot);
 	*slot = event_json(events, kind, service, backend, cause);

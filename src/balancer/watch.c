@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "balancer/watch.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "balancer/flows.h"
@@ -122,11 +125,17 @@ void watch_close(struct watch *watch)
 	free(watch);
 }
 
-static void tell(struct watch *watch, enum event_kind kind, const struct service_config *service,
-		 const struct member *member, const char *cause)
+__attribute__((format(printf, 5, 6))) static void tell(struct watch *watch, enum event_kind kind,
+						       const struct service_config *service,
+						       const struct member *member,
+						       const char *format, ...)
 {
-	char text[ADDRESS_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX], cause[256];
+	va_list arguments;
 
+	va_start(arguments, format);
+	vsnprintf(cause, sizeof(cause), format, arguments);
+	va_end(arguments);
 	events_add(watch->events, kind, service->name,
 		   address_format(member->config->address, text), "%s", cause);
 }
@@ -143,8 +152,8 @@ static void follow_reporting(struct watch *watch, struct watched *watched,
 		watched->unanswered_ns = 0;
 		if (watched->reporting != REPORTS)
 			tell(watch, EVENT_LOAD_KNOWN, service, member,
-			     watched->reporting == SILENT ? "reports its load again" :
-							    "reports its load");
+			     "reports its load%s; connections so far: %" PRIu64,
+			     watched->reporting == SILENT ? " again" : "", connections);
 		watched->reporting = REPORTS;
 		return;
 	}
@@ -155,9 +164,12 @@ static void follow_reporting(struct watch *watch, struct watched *watched,
 	    now - watched->unanswered_ns < service->stale_after_ns)
 		return;
 	tell(watch, EVENT_LOAD_UNKNOWN, service, member,
-	     watched->reporting == REPORTS ?
-		     "does not report its load any more, although it is sent connections" :
-		     "has never reported its load, although it is sent connections");
+	     "%s, although it is sent connections: %" PRIu64
+	     " in the last %.1f s, and %u reports ever",
+	     watched->reporting == REPORTS ? "does not report its load any more" :
+					     "has never reported its load",
+	     connections - watched->connections, (double)(now - watched->unanswered_ns) / 1e9,
+	     watched->reports);
 	watched->reporting = SILENT;
 }
 
@@ -184,7 +196,8 @@ static void follow_draining(struct watch *watch, struct watched *watched,
 	    flow_walk_rounds(status->walk) < watched->walks + 2 ||
 	    status_open_connections(status, member))
 		return;
-	tell(watch, EVENT_DRAINED, service, member, "has no connections left");
+	tell(watch, EVENT_DRAINED, service, member,
+	     "has no connections left, of %" PRIu64 " that it has had", watched->connections);
 	watched->drained = true;
 }
 

@@ -109,11 +109,7 @@ void write_restart(const struct subject *subject, char *text, size_t size)
 
 void write_reload(const struct subject *subject, char *text, size_t size)
 {
-	const char *role = role_name(subject);
-
-	if (subject->role == CONFIG_SERVER)
-		write_restart(subject, text, size);
-	else if (strcmp(subject->instance, role))
+	if (strcmp(subject->instance, role_name(subject)) != 0)
 		snprintf(text, size, "plimsoll reload --instance %s", subject->instance);
 	else
 		snprintf(text, size, "plimsoll reload");

@@ -104,17 +104,43 @@ static void tell_ready(struct server_daemon *server)
 			     config->interfaces[0], server->resolved, config->balancer_count);
 }
 
+static void tell_balancer(const struct neighbour *neighbour, const struct peer *peer)
+{
+	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX];
+	const struct log_field fields[] = {
+		{"balancer", address_format(neighbour->address, address), 0},
+		{"reports", NULL, peer ? (long long)peer->reports : 0},
+		{0},
+	};
+
+	if (neighbour->resolved)
+		log_event(LOG_NOTICE, "balancer-up", fields, "balancer %s is at %s", address,
+			  mac_format(neighbour->mac, mac));
+	else
+		log_event(LOG_WARNING, "no-neighbour", fields,
+			  "balancer %s does not answer ARP: it gets no reports, after %lld",
+			  address, fields[1].number);
+}
+
+static const struct peer *find_peer(const struct server_daemon *server, struct ip_address address)
+{
+	const struct config *config = server->daemon.config;
+
+	for (size_t i = 0; i < config->balancer_count; i++)
+		if (address_equal(config->balancers[i], address))
+			return &server->dataplane.peers[i];
+	return NULL;
+}
+
 static void balancer_moved(const struct neighbour *neighbour, void *context)
 {
 	struct server_daemon *server = context;
-	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX];
+	const struct peer *peer = find_peer(server, neighbour->address);
+	bool was_known = peer && peer->mac_known;
 
 	server_dataplane_set_neighbour(&server->dataplane, neighbour);
-	address_format(neighbour->address, address);
-	if (neighbour->resolved)
-		log_notice("balancer %s is at %s", address, mac_format(neighbour->mac, mac));
-	else
-		log_warning("balancer %s does not answer ARP: it gets no reports", address);
+	if (neighbour->resolved || was_known)
+		tell_balancer(neighbour, peer);
 	server_count_resolved(server);
 	if (server->patience && server->resolved == server->daemon.config->balancer_count)
 		tell_ready(server);
@@ -127,6 +153,12 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 	(void)fd;
 	(void)events;
 	event_del(server->patience);
+	for (size_t i = 0; i < server->daemon.config->balancer_count; i++) {
+		const struct neighbour lost = {.address = server->daemon.config->balancers[i]};
+
+		if (!server->dataplane.peers[i].mac_known)
+			tell_balancer(&lost, &server->dataplane.peers[i]);
+	}
 	tell_ready(server);
 }
 
