@@ -65,8 +65,16 @@ static int setup(void **state)
 	};
 	/* At four in flight, 1000 ticks of 2.048 us. */
 	f->metrics.latency[2] = latency_word(1000 << LATENCY_FRACTION_SHIFT, 0, now_ns());
-	f->peers[0] = (struct peer){.sequence = 100, .connections_seen = 1000};
-	f->peers[1] = (struct peer){.sequence = 200, .connections_seen = 2000};
+	f->peers[0] = (struct peer){
+		.address = f->balancers[0],
+		.sequence = 100,
+		.connections_seen = 1000,
+	};
+	f->peers[1] = (struct peer){
+		.address = f->balancers[1],
+		.sequence = 200,
+		.connections_seen = 2000,
+	};
 	f->dataplane = (struct server_dataplane){
 		.config = &f->config,
 		.settings = {.server_id = address("10.1.0.11").s_addr, .cpu_count = 2},
