@@ -258,6 +258,12 @@ bench-flood: ## what forged packets do to 1,000 live connections, 5 minutes
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
 	@bench/flood
 
+.PHONY: bench-scale
+bench-scale: ## what 4,096 services and 4,096 servers take: time and memory
+	@packaging/deps build demo
+	@$(MAKE) --no-print-directory all
+	@bench/scale
+
 .PHONY: bench-loss
 bench-loss: ## what lost reports and lost SYNs cost
 	@packaging/deps build demo bench

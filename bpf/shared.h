@@ -9,8 +9,8 @@
 #include <linux/types.h>
 
 #define SERVICES_MAX 4096
-#define SERVERS_MAX 4096 /* index 0 of `loads` is never a server */
-#define BACKENDS_MAX 16384 /* pairs of service and server */
+#define SERVERS_MAX 8192 /* index 0 of `loads` is never a server */
+#define BACKENDS_MAX 65536 /* pairs of service and server */
 #define BACKEND_NONE 0 /* index 0 of `backends` is never a backend */
 #define RING_SIZE_MAX 65537
 #define CHOICES_MAX 8

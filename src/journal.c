@@ -138,7 +138,10 @@ void journal_close(struct journal *journal)
 	free(journal);
 }
 
-/* The whole line or nothing of it. */
+/*
+ * The whole line or nothing of it. Not waited for until it is on the disk: when the machine stops, what
+ * was changed is gone with it, and thousands of VIPs would wait for the disk thousands of times.
+ */
 static int journal_write(struct journal *journal, const char *line, size_t length)
 {
 	off_t end = lseek(journal->file, 0, SEEK_END);
@@ -148,7 +151,7 @@ static int journal_write(struct journal *journal, const char *line, size_t lengt
 	if (end < 0)
 		return -errno;
 	written = write(journal->file, line, length);
-	if (written == (ssize_t)length && !fsync(journal->file))
+	if (written == (ssize_t)length)
 		return 0;
 	rc = written >= 0 && written < (ssize_t)length ? -ENOSPC : -errno;
 	return ftruncate(journal->file, end) ? -errno : rc;
@@ -213,7 +216,7 @@ static int write_anew(struct journal *journal, const struct change *without)
 	rc = stream ? write_changes(stream, journal->last, without) : -errno;
 	if (stream && fclose(stream) && !rc)
 		rc = -errno;
-	if (!rc && (fsync(file) || rename(path, journal->path)))
+	if (!rc && rename(path, journal->path))
 		rc = -errno;
 	if (rc) {
 		unlink(path);

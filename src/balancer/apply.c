@@ -138,8 +138,9 @@ static int build_rings(struct balancer *balancer, const struct setting *before,
 		       const struct moves *moves)
 {
 	struct dataplane *dataplane = &balancer->dataplane;
-	int err = 0;
+	int err = 0, end;
 
+	dataplane_begin_rings(dataplane);
 	for (size_t i = 0; !err && i < moves->service_count; i++) {
 		struct balanced_service *service = &dataplane->services[i];
 		const struct balanced_service *other =
@@ -151,7 +152,8 @@ static int build_rings(struct balancer *balancer, const struct setting *before,
 		else
 			err = dataplane_write_service(dataplane, service);
 	}
-	return err;
+	end = dataplane_end_rings(dataplane);
+	return err ?: end;
 }
 
 static int take_over(struct balancer *balancer, const struct setting *before,

@@ -177,9 +177,24 @@ static void build_ring(size_t service, void *context)
 	dataplane_build_ring(&balancer->dataplane, &balancer->dataplane.services[service]);
 }
 
+static void begin_rings(void *context)
+{
+	struct balancer *balancer = context;
+
+	dataplane_begin_rings(&balancer->dataplane);
+}
+
+static void end_rings(void *context)
+{
+	struct balancer *balancer = context;
+
+	dataplane_end_rings(&balancer->dataplane);
+}
+
 struct rebuild *balancer_rebuild(struct balancer *balancer, size_t services)
 {
-	return rebuild_open(balancer->daemon.base, services, build_ring, balancer);
+	return rebuild_open(balancer->daemon.base, services, build_ring, begin_rings, end_rings,
+			    balancer);
 }
 
 /* Without any who has answered, a predecessor's ring serves better than none. */

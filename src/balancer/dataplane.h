@@ -59,6 +59,26 @@ struct attached_interface {
 	bool native;
 };
 
+/* What stands in the array of a service's ring. */
+struct ring_array {
+	uint32_t ring_size, member_count, schedule_size;
+	uint32_t *slots;
+};
+
+/*
+ * Rings that are made and not yet in place. The kernel makes each replacement wait for all CPUs, some
+ * 20 ms, but many at once wait only once.
+ */
+#define RING_BATCH 64
+struct ring_batch {
+	bool open; /* more will come */
+	uint32_t count;
+	uint32_t ids[RING_BATCH];
+	uint32_t maps[RING_BATCH];
+	const struct balanced_service *services[RING_BATCH];
+	struct ring_array arrays[RING_BATCH]; /* their sizes */
+};
+
 struct dataplane {
 	struct config *config; /* in force */
 	const struct config *file; /* as the file had it when it was last read */
@@ -73,6 +93,7 @@ struct dataplane {
 	struct load *loads; /* likewise */
 	struct backend *backends; /* likewise */
 	uint32_t next_backend; /* index that may be free */
+	struct ring_batch batch;
 	struct health *healths; /* likewise */
 };
 
@@ -119,6 +140,10 @@ int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *s
 
 /* How many of the server's reports were proved by the old key, ever. */
 uint64_t dataplane_old_key_reports(const struct dataplane *dataplane, uint32_t server);
+
+/* Between these, rings come into force many at a time, and at the end all. */
+void dataplane_begin_rings(struct dataplane *dataplane);
+int dataplane_end_rings(struct dataplane *dataplane);
 
 /* Takes the tc programs off. The rest goes with its pins: runtime_remove(). */
 void dataplane_detach(struct dataplane *dataplane);

@@ -11,6 +11,7 @@
 
 struct rebuild {
 	rebuild_service *build;
+	rebuild_frame *begin, *end;
 	void *context;
 	struct event *timer;
 	uint64_t built_ns; /* when something was last built, at its end; 0 = never */
@@ -25,14 +26,20 @@ void rebuild_mark(struct rebuild *rebuild, size_t service)
 
 void rebuild_now(struct rebuild *rebuild)
 {
+	bool built = false;
+
 	event_del(rebuild->timer);
+	rebuild->begin(rebuild->context);
 	for (size_t i = 0; i < rebuild->service_count; i++) {
 		if (!rebuild->changed[i])
 			continue;
 		rebuild->changed[i] = false;
 		rebuild->build(i, rebuild->context);
-		rebuild->built_ns = now_ns();
+		built = true;
 	}
+	rebuild->end(rebuild->context);
+	if (built)
+		rebuild->built_ns = now_ns();
 }
 
 void rebuild_soon(struct rebuild *rebuild)
@@ -56,7 +63,7 @@ static void interval_over(evutil_socket_t fd, short events, void *context)
 }
 
 struct rebuild *rebuild_open(struct event_base *base, size_t service_count, rebuild_service *build,
-			     void *context)
+			     rebuild_frame *begin, rebuild_frame *end, void *context)
 {
 	struct rebuild *rebuild;
 
@@ -64,6 +71,8 @@ struct rebuild *rebuild_open(struct event_base *base, size_t service_count, rebu
 	if (!rebuild)
 		return NULL;
 	rebuild->build = build;
+	rebuild->begin = begin;
+	rebuild->end = end;
 	rebuild->context = context;
 	rebuild->service_count = service_count;
 	rebuild->timer = event_new(base, -1, 0, interval_over, rebuild);

@@ -15,10 +15,11 @@ struct event_base;
 struct rebuild;
 
 typedef void rebuild_service(size_t service, void *context);
+typedef void rebuild_frame(void *context);
 
-/* NULL if there is no memory. */
+/* begin() and end() are called around all that is built at once. NULL if there is no memory. */
 struct rebuild *rebuild_open(struct event_base *base, size_t service_count, rebuild_service *build,
-			     void *context);
+			     rebuild_frame *begin, rebuild_frame *end, void *context);
 void rebuild_close(struct rebuild *rebuild);
 
 /* The service has changed; to be followed by one of the next two. */

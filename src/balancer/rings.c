@@ -18,11 +18,6 @@
 #include "log.h"
 #include "ring.h"
 
-struct ring_array {
-	uint32_t ring_size, member_count, schedule_size;
-	uint32_t *slots;
-};
-
 /* enum vip_protocols of all services that the VIP has. */
 static uint8_t vip_protocols(const struct config *config, const struct ip_address *vip)
 {
@@ -83,14 +78,13 @@ static uint32_t size_in_force(const struct dataplane *dataplane,
 	return array_size(value.ring_size, value.member_count, value.schedule_size);
 }
 
-/* size: at least the array's own; what is beyond it is the ring again. */
-static int replace_array(struct dataplane *dataplane, uint32_t id, const struct ring_array *array,
-			 uint32_t size)
+/* size: at least the array's own; what is beyond it is the ring again. Returns the map or -errno. */
+static int make_array(const struct ring_array *array, uint32_t size)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	uint32_t used = array_size(array->ring_size, array->member_count, array->schedule_size);
 	uint64_t *view;
-	int fd, err = 0;
+	int fd, err;
 
 	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", sizeof(uint32_t), sizeof(*view), size,
 			    &options);
@@ -99,16 +93,81 @@ static int replace_array(struct dataplane *dataplane, uint32_t id, const struct 
 	view = mmap(NULL, size * sizeof(*view), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (view == MAP_FAILED) {
 		err = -errno;
-		goto out;
+		close(fd);
+		return err;
 	}
 	for (uint32_t i = 0; i < size; i++)
 		view[i] = array->slots[i < used ? i : i % array->ring_size];
 	munmap(view, size * sizeof(*view));
-	if (bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.rings), &id, &fd, BPF_ANY))
-		err = -errno;
-out:
-	close(fd);
+	return fd;
+}
+
+static int tell_failure(const struct balanced_service *service, int err)
+{
+	if (err)
+		log_error("%s: cannot build the ring: %s", service->config->name, strerror(-err));
 	return err;
+}
+
+/* Kernels before 5.19 take only one at a time. */
+static int replace_array(struct dataplane *dataplane, uint32_t number, bool already)
+{
+	const struct ring_batch *batch = &dataplane->batch;
+	int rings = bpf_map__fd(dataplane->bpf->maps.rings);
+
+	if (!already &&
+	    bpf_map_update_elem(rings, &batch->ids[number], &batch->maps[number], BPF_ANY))
+		return -errno;
+	return write_service(dataplane, batch->services[number], &batch->arrays[number]);
+}
+
+/* Puts all that has been made in its place: first the arrays, then what says how long they are. */
+static int put_in_place(struct dataplane *dataplane)
+{
+	struct ring_batch *batch = &dataplane->batch;
+	uint32_t count = batch->count;
+	bool already = false;
+	int err, first = 0;
+
+	if (count > 1)
+		already = !bpf_map_update_batch(bpf_map__fd(dataplane->bpf->maps.rings), batch->ids,
+						batch->maps, &count, NULL);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		err = replace_array(dataplane, i, already);
+		close((int)batch->maps[i]);
+		tell_failure(batch->services[i], err);
+		first = first ?: err;
+	}
+	batch->count = 0;
+	return first;
+}
+
+void dataplane_begin_rings(struct dataplane *dataplane)
+{
+	dataplane->batch.open = true;
+}
+
+int dataplane_end_rings(struct dataplane *dataplane)
+{
+	dataplane->batch.open = false;
+	return put_in_place(dataplane);
+}
+
+/* One more for put_in_place(). */
+static int enter_batch(struct dataplane *dataplane, const struct balanced_service *service,
+		       const struct ring_array *array, uint32_t size)
+{
+	struct ring_batch *batch = &dataplane->batch;
+	int map = make_array(array, size);
+
+	if (map < 0)
+		return map;
+	batch->ids[batch->count] = service->id;
+	batch->maps[batch->count] = (uint32_t)map;
+	batch->services[batch->count] = service;
+	batch->arrays[batch->count] = *array;
+	batch->arrays[batch->count++].slots = NULL;
+	return batch->open && batch->count < RING_BATCH ? 0 : put_in_place(dataplane);
 }
 
 bool member_is_open(const struct member *member)
@@ -211,13 +270,12 @@ int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *s
 		if (size < size_in_force(dataplane, service))
 			size = size_in_force(dataplane, service);
 		if (!err)
-			err = replace_array(dataplane, service->id, &array, size);
-	}
-	/* Without members, the service says that there is no ring: its `all_down` is in force. */
-	if (!err)
+			err = enter_batch(dataplane, service, &array, size);
+	} else {
+		/* The service says that there is no ring: its `all_down` is in force. */
 		err = write_service(dataplane, service, &array);
-	if (err)
-		log_error("%s: cannot build the ring: %s", config->name, strerror(-err));
+	}
+	tell_failure(service, err);
 	free(array.slots);
 	free(members);
 	return err;

@@ -14,6 +14,7 @@
 #include "clock.h"
 
 #define NS_PER_SECOND 1e9
+
 static int make_room(struct status *status)
 {
 	const struct dataplane *dataplane = status->dataplane;
@@ -85,21 +86,64 @@ void status_follow(struct status *status, const struct moves *moves)
 	sample_anew(status, moves);
 }
 
+/*
+ * What all CPUs have counted of all backends up to that index, by one system call: with one for each
+ * there would be no time left. NULL: not to be had. To be freed.
+ */
+static struct backend_stats *read_stats(const struct dataplane *dataplane, uint32_t highest)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.backend_stats);
+	size_t cpus = (size_t)libbpf_num_possible_cpus();
+	struct backend_stats *stats = calloc((highest + 1) * cpus, sizeof(*stats));
+	uint32_t *keys = calloc(highest + 1, sizeof(*keys));
+	uint32_t count = highest + 1, next;
+
+	if (stats && keys && bpf_map_lookup_batch(map, NULL, &next, keys, stats, &count, NULL) &&
+	    count != highest + 1) {
+		free(stats);
+		stats = NULL;
+	}
+	free(keys);
+	return keys ? stats : NULL;
+}
+
+static void sum_up(const struct backend_stats *stats, uint32_t index, struct backend_stats *sum)
+{
+	size_t cpus = (size_t)libbpf_num_possible_cpus();
+
+	for (size_t i = index * cpus; i < (index + 1) * cpus; i++) {
+		sum->packets += stats[i].packets;
+		sum->bytes += stats[i].bytes;
+		sum->connections += stats[i].connections;
+	}
+}
+
+static uint32_t highest_backend(const struct dataplane *dataplane)
+{
+	uint32_t highest = 0;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+			if (dataplane->services[i].members[j].index > highest)
+				highest = dataplane->services[i].members[j].index;
+	return highest;
+}
+
 void status_sample(struct status *status)
 {
 	const struct dataplane *dataplane = status->dataplane;
-	int map = bpf_map__fd(dataplane->bpf->maps.backend_stats);
+	struct backend_stats *stats = read_stats(dataplane, highest_backend(dataplane));
 	struct sample *sample;
 	size_t k = 0;
 
 	status->newest = (status->newest + 1) % STATUS_SAMPLES;
 	sample = &status->samples[status->newest];
 	sample->time_ns = now_ns();
-	for (size_t i = 0; i < dataplane->config->service_count; i++)
-		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++, k++)
-			percpu_sum(map, dataplane->services[i].members[j].index,
-				   (uint64_t *)&sample->stats[k],
-				   sizeof(struct backend_stats) / sizeof(uint64_t));
+	memset(sample->stats, 0, status->member_count * sizeof(*sample->stats));
+	for (size_t i = 0; stats && i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+			sum_up(stats, dataplane->services[i].members[j].index, &sample->stats[k++]);
+	free(stats);
 	flow_walk_step(status->walk);
 }
 

@@ -9,6 +9,7 @@
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
 #include "config/compare.h"
+#include "hash.h"
 #include "log.h"
 
 struct service_key service_key(const struct service_config *config)
@@ -25,7 +26,11 @@ struct given {
 	bool old_services[SERVICES_MAX + 1], services[SERVICES_MAX + 1];
 	bool servers[SERVERS_MAX];
 	uint32_t next_server; /* below it all are given out */
+	uint32_t *places; /* a hash table of the backends there are, by their indices; 0 = nobody */
 };
+
+/* Twice as many as there can be, so that searches end soon; a power of two. */
+#define PLACES (2 * BACKENDS_MAX)
 
 static void look_up_services(struct dataplane *dataplane, struct given *given)
 {
@@ -98,25 +103,54 @@ static uint32_t server_index(struct dataplane *dataplane, struct ip_address addr
 	return server.index;
 }
 
+/* Where the pair stands in the hash table, or would. */
+static uint32_t *find_place(const struct dataplane *dataplane, const struct given *given,
+			    uint32_t service, struct ip_address address)
+{
+	uint64_t hash = (uint64_t)service << 32 ^ address.word[3];
+	const struct backend *backend;
+
+	for (int i = 0; i < 3; i++)
+		hash = hash_mix(hash ^ address.word[i]);
+	for (uint32_t i = (uint32_t)hash % PLACES;; i = (i + 1) % PLACES) {
+		backend = &dataplane->backends[given->places[i]];
+		if (!given->places[i] ||
+		    (backend->service == service && address_equal(backend->address, address)))
+			return &given->places[i];
+	}
+}
+
+static int look_up_backends(struct dataplane *dataplane, struct given *given)
+{
+	given->places = calloc(PLACES, sizeof(*given->places));
+	if (!given->places)
+		return -ENOMEM;
+	for (uint32_t i = 1; i < BACKENDS_MAX; i++) {
+		const struct backend *backend = &dataplane->backends[i];
+
+		if (backend->service)
+			*find_place(dataplane, given, backend->service, backend->address) = i;
+	}
+	return 0;
+}
+
 /*
  * The index of that pair in `backends`, or a free one; 0 if there is none. What was given back last is
  * given out last: flows may still bear it.
  */
 static uint32_t backend_index(struct dataplane *dataplane, uint32_t service,
-			      struct ip_address address)
+			      struct ip_address address, struct given *given)
 {
-	uint32_t first = dataplane->next_backend, unused = 0;
+	uint32_t *place = find_place(dataplane, given, service, address);
 
-	for (uint32_t i = 1; i < BACKENDS_MAX; i++) {
-		const struct backend *backend = &dataplane->backends[i];
+	for (uint32_t tried = 1; !*place && tried < BACKENDS_MAX; tried++) {
+		uint32_t i = dataplane->next_backend ?: 1;
 
-		if (backend->service == service && address_equal(backend->address, address))
-			return i;
-		if (!backend->service && (!unused || (unused < first && i >= first)))
-			unused = i;
+		dataplane->next_backend = (i + 1) % BACKENDS_MAX;
+		if (!dataplane->backends[i].service)
+			*place = i;
 	}
-	dataplane->next_backend = unused + 1;
-	return unused;
+	return *place;
 }
 
 uint32_t member_weight(const struct member *member)
@@ -144,14 +178,12 @@ void member_set_ramp(struct dataplane *dataplane, struct member *member, uint32_
 	set_cost(dataplane, member);
 }
 
-static void backend_set_mac(struct backend *backend, const struct neighbour *neighbour)
+/* link: of the interface that the neighbour is behind. */
+static void backend_set_mac(struct backend *backend, const struct neighbour *neighbour,
+			    const struct link_info *link)
 {
-	struct link_info link;
-
-	if (link_get_by_index(neighbour->ifindex, &link))
-		return;
 	memcpy(backend->mac, neighbour->mac, sizeof(backend->mac));
-	memcpy(backend->source_mac, link.mac, sizeof(backend->source_mac));
+	memcpy(backend->source_mac, link->mac, sizeof(backend->source_mac));
 	/* Last, because the data path goes by it. */
 	__atomic_store_n(&backend->ifindex, (uint32_t)neighbour->ifindex, __ATOMIC_RELEASE);
 }
@@ -192,6 +224,7 @@ static void enter_backend(struct dataplane *dataplane, uint32_t service,
 	struct backend *backend = &dataplane->backends[member->index];
 	const struct health healthy = {0};
 	struct backend_stats *nothing;
+	struct link_info link;
 
 	backend->server = member->server;
 	if (backend->service == service)
@@ -204,8 +237,8 @@ static void enter_backend(struct dataplane *dataplane, uint32_t service,
 	bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.healths), &member->index, &healthy,
 			    BPF_ANY);
 	backend->address = member->config->address;
-	if (member->neighbour.resolved)
-		backend_set_mac(backend, &member->neighbour);
+	if (member->neighbour.resolved && !link_get_by_index(member->neighbour.ifindex, &link))
+		backend_set_mac(backend, &member->neighbour, &link);
 	__atomic_store_n(&backend->service, service, __ATOMIC_RELEASE);
 }
 
@@ -216,7 +249,7 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 
 	member->server = server_index(dataplane, config->address, given);
 	if (!member->index)
-		member->index = backend_index(dataplane, service->id, config->address);
+		member->index = backend_index(dataplane, service->id, config->address, given);
 	if (!member->server || !member->index) {
 		log_error("%s: no room for another backend: at most %d servers and %d backends are "
 			  "supported",
@@ -353,13 +386,14 @@ int tables_enter(struct dataplane *dataplane, struct config *config, const struc
 		 struct balanced_service **services)
 {
 	struct given given = {.next_server = 1};
-	int err = 0;
+	int err;
 
 	look_up_services(dataplane, &given);
 	look_up_servers(dataplane, &given);
+	err = look_up_backends(dataplane, &given);
 	*services = calloc(config->service_count, sizeof(**services));
 	if (!*services)
-		return -ENOMEM;
+		err = -ENOMEM;
 	for (size_t i = 0; !err && i < config->service_count; i++) {
 		struct service_config *service = &config->services[i];
 
@@ -368,6 +402,7 @@ int tables_enter(struct dataplane *dataplane, struct config *config, const struc
 				   config_find_service(file, service, i),
 				   find_service(dataplane, service, i), &given);
 	}
+	free(given.places);
 	if (!err)
 		return 0;
 	services_free(*services, config->service_count);
@@ -411,8 +446,12 @@ static void server_set_mac(struct dataplane *dataplane, const struct neighbour *
 
 size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbour *neighbour)
 {
+	bool reachable = neighbour->resolved;
+	struct link_info link;
 	size_t changed = 0;
 
+	if (reachable)
+		reachable = !link_get_by_index(neighbour->ifindex, &link);
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
 		struct balanced_service *service = &dataplane->services[i];
 
@@ -423,8 +462,9 @@ size_t dataplane_set_neighbour(struct dataplane *dataplane, const struct neighbo
 				continue;
 			member->neighbour = *neighbour;
 			/* What is lost keeps its old MAC address for the flows it has. */
-			if (neighbour->resolved)
-				backend_set_mac(&dataplane->backends[member->index], neighbour);
+			if (reachable)
+				backend_set_mac(&dataplane->backends[member->index], neighbour,
+						&link);
 			changed++;
 		}
 	}

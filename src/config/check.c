@@ -167,10 +167,10 @@ static int check_totals(struct config_source *source, const struct config *confi
 		source_mistake(source, line, "services",
 			       "%zu backends in all are too many; expected up to %d", backends,
 			       BACKENDS_MAX - 1);
-	if (servers > SERVERS_MAX)
+	if (servers >= SERVERS_MAX)
 		source_mistake(source, line, "services",
 			       "%zu servers in all are too many; expected up to %d", servers,
-			       SERVERS_MAX);
+			       SERVERS_MAX - 1);
 	return 0;
 }
 

@@ -645,8 +645,7 @@ static const struct field config_fields[] = {
 		.sentence = "The services, each a virtual IP address and port.",
 		.expected = "a list of services, such as - address: 10.1.0.100:80",
 		.mapping = &service_mapping,
-		/* Their ids start at 1. */
-		.max = SERVICES_MAX - 1,
+		.max = SERVICES_MAX,
 		LIST_IN(struct config, services, service_count),
 		.line_offset = offsetof(struct service_config, line),
 	},

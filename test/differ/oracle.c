@@ -428,6 +428,7 @@ void name_flow(const struct parts *parts, struct oracle_verdict *verdict)
 	verdict->flow = (uint64_t)parts->source_port << 32 |
 			(uint64_t)parts->destination_port << 8 | (uint64_t)parts->protocol << 1 |
 			(parts->family == 6);
+	verdict->flow *= 0x9E3779B97F4A7C15;
 	for (int i = 0; i < (parts->family == 4 ? 4 : 16); i++)
 		verdict->flow = (verdict->flow ^ parts->source[i]) * 0x100000001B3;
 }

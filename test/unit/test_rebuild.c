@@ -27,10 +27,15 @@ static void count(size_t service, void *context)
 	world->built[service]++;
 }
 
+static void frame(void *context)
+{
+	(void)context;
+}
+
 static void open_world(struct world *world)
 {
 	*world = (struct world){.base = event_base_new()};
-	world->rebuild = rebuild_open(world->base, SERVICES, count, world);
+	world->rebuild = rebuild_open(world->base, SERVICES, count, frame, frame, world);
 	assert_non_null(world->rebuild);
 	for (size_t i = 0; i < SERVICES; i++)
 		rebuild_mark(world->rebuild, i);
