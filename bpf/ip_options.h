@@ -14,9 +14,12 @@
 
 static __always_inline int options_load(struct xdp_md *xdp, __u32 at, __u32 length, __u8 *options)
 {
-	if (length - 1 >= IP_OPTIONS_MAX)
+	/* See trace_copy(): the very register, and no comparison with 0. */
+	length--;
+	asm volatile("" : "+r"(length));
+	if (length >= IP_OPTIONS_MAX)
 		return -1;
-	return (int)bpf_xdp_load_bytes(xdp, at, options, length);
+	return (int)bpf_xdp_load_bytes(xdp, at, options, length + 1);
 }
 
 struct options_walk {

@@ -170,12 +170,13 @@ __noinline __u32 parse_extensions(packet_context *context, __u32 offset, __u32 p
 	struct extension_header header;
 	int i;
 
-	for (i = 0; i <= EXTENSIONS_MAX && is_extension(protocol); i++) {
-		if (i == EXTENSIONS_MAX || offset > EXTENSIONS_END_MAX ||
-		    packet_load(context, offset, &header, sizeof(header))) {
-			parsed = PARSED_MALFORMED;
+	for (i = 0; i < EXTENSIONS_MAX; i++) {
+		if (!is_extension(protocol))
 			break;
-		}
+		parsed = PARSED_MALFORMED;
+		if (offset > EXTENSIONS_END_MAX ||
+		    packet_load(context, offset, &header, sizeof(header)))
+			break;
 		if (protocol == IPPROTO_FRAGMENT &&
 		    header.fragment & bpf_htons(IPV6_MORE_FRAGMENTS | IPV6_FRAGMENT_OFFSET)) {
 			protocol = header.next_header;
@@ -184,6 +185,7 @@ __noinline __u32 parse_extensions(packet_context *context, __u32 offset, __u32 p
 		}
 		offset += extension_length(&header, protocol);
 		protocol = header.next_header;
+		parsed = is_extension(protocol) ? PARSED_MALFORMED : PARSED_TCP;
 	}
 	return (offset & 0xFFFF) | (protocol & 0xFF) << EXTENSIONS_PROTOCOL_SHIFT |
 	       parsed << EXTENSIONS_RESULT_SHIFT;
