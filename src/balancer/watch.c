@@ -183,10 +183,11 @@ static void follow_configured(struct watched *watched, const struct member *memb
 }
 
 /* Only a walk through the flow table that began after the draining has seen its last connections. */
-static void follow_draining(struct watch *watch, struct watched *watched,
-			    const struct service_config *service, const struct member *member)
+static void follow_draining(struct watch *watch, size_t k, const struct service_config *service,
+			    const struct member *member)
 {
 	const struct status *status = watch->status;
+	struct watched *watched = &watch->members[k];
 
 	if (member->config->draining && !watched->draining)
 		watched->walks = flow_walk_rounds(status->walk);
@@ -197,7 +198,8 @@ static void follow_draining(struct watch *watch, struct watched *watched,
 	    status_open_connections(status, member))
 		return;
 	tell(watch, EVENT_DRAINED, service, member,
-	     "has no connections left, of %" PRIu64 " that it has had", watched->connections);
+	     "has no connections left, of %" PRIu64 " that it has had",
+	     (uint64_t)traffic_of(status, k).total.connections);
 	watched->drained = true;
 }
 
@@ -262,7 +264,7 @@ static void look_at_service(struct watch *watch, size_t i, size_t first)
 
 	for (size_t j = 0; j < config->backend_count; j++) {
 		follow_configured(&watch->members[first + j], &service->members[j]);
-		follow_draining(watch, &watch->members[first + j], config, &service->members[j]);
+		follow_draining(watch, first + j, config, &service->members[j]);
 	}
 	if (config->feedback == FEEDBACK_NONE)
 		return;

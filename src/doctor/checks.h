@@ -27,7 +27,7 @@
 	X(memlock, BOTH, "memlock", "before Linux 5.11 BPF maps count as locked memory")           \
 	X(open_files, BOTH, "open-files",                                                          \
 	  "each client of the API, stream and poll is an open file of the daemon")                 \
-	X(kernel, BOTH, "kernel", "the programs need what came with Linux 5.12")                   \
+	X(kernel, BOTH, "kernel", "the programs need what older kernels lack")                     \
 	X(kernel_features, BOTH, "kernel-features",                                                \
 	  "a kernel may be built without program types and helpers that Plimsoll calls")           \
 	X(btf, BOTH, "btf", "programs find the kernel's structures by its type information")       \

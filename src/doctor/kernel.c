@@ -12,12 +12,9 @@
 
 #include "doctor/attached.h"
 #include "doctor/checks.h"
+#include "kernel_needs.h"
 
 #define VERSION(major, minor) ((major)*1000 + (minor))
-/* Atomic instructions that return what was there before. */
-#define VERSION_NEEDED VERSION(5, 12)
-/* The oldest on which the tests have run. */
-#define VERSION_TRIED VERSION(6, 1)
 /* BPF maps count as the memory of their control group from here on. */
 #define VERSION_MEMCG VERSION(5, 11)
 /* 2025-01-01: no clock that is right shows less. */
@@ -36,22 +33,15 @@ static bool look_version(const struct subject *subject, char *text, size_t size,
 
 void check_kernel(const struct subject *subject, struct findings *findings)
 {
-	char text[128];
-	int version;
+	char release[128], text[256];
 
-	if (!look_version(subject, text, sizeof(text), &version)) {
+	if (!look_text(subject, release, sizeof(release), "/proc/sys/kernel/osrelease")) {
 		saw(findings, RESULT_UNKNOWN, "/proc/sys/kernel/osrelease cannot be read");
-		return;
-	}
-	if (version < VERSION_NEEDED) {
-		saw(findings, RESULT_WRONG, "Linux %s is older than 5.12", text);
-		mend(findings, "apt-get install linux-image-amd64 && reboot");
-	} else if (version < VERSION_TRIED) {
-		saw(findings, RESULT_ADVICE, "Linux %s is older than 6.1, where Plimsoll was tried",
-		    text);
+	} else if (kernel_lacks(release, true, text, sizeof(text))) {
+		saw(findings, RESULT_WRONG, "%s", text);
 		mend(findings, "apt-get install linux-image-amd64 && reboot");
 	} else {
-		saw(findings, RESULT_OK, "Linux %s", text);
+		saw(findings, RESULT_OK, "Linux %s", release);
 	}
 }
 
@@ -59,6 +49,7 @@ static const struct kernel_feature features[] = {
 	{BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_adjust_head, "bpf_xdp_adjust_head in XDP"},
 	{BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_adjust_meta, "bpf_xdp_adjust_meta in XDP"},
 	{BPF_PROG_TYPE_XDP, BPF_FUNC_fib_lookup, "bpf_fib_lookup in XDP"},
+	{BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_load_bytes, "bpf_xdp_load_bytes in XDP"},
 	{BPF_PROG_TYPE_XDP, BPF_FUNC_redirect, "bpf_redirect in XDP"},
 	{BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_skb_adjust_room, "bpf_skb_adjust_room in tc"},
 	{BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_redirect_neigh, "bpf_redirect_neigh in tc"},

@@ -50,7 +50,7 @@ struct loop {
 	const struct subject *subject;
 	const struct link_facts *link;
 	struct agent_state state;
-	struct in_addr balancer, vip;
+	struct in_addr balancer, vip, own;
 	unsigned int port;
 	uint32_t mark; /* the TCP sequence number by which we know it again */
 };
@@ -70,7 +70,22 @@ static int read_map(const struct subject *subject, const char *name, uint32_t ke
 	return err;
 }
 
-static int read_state(const struct subject *subject, uint32_t peer, struct agent_state *state)
+/* By its address: after a reload the peers stand in another order than the balancers of the file. */
+static int read_peer(const struct subject *subject, struct in_addr balancer, struct peer *peer)
+{
+	struct ip_address address = address_of_ipv4(balancer);
+	int err = 0;
+
+	for (uint32_t i = 0; i < BALANCERS_MAX && !err; i++) {
+		err = read_map(subject, "peers", i, peer);
+		if (!err && address_equal(peer->address, address))
+			return 0;
+	}
+	return err ? err : -ENOENT;
+}
+
+static int read_state(const struct subject *subject, struct in_addr balancer,
+		      struct agent_state *state)
 {
 	int err = read_map(subject, "settings", 0, &state->settings);
 
@@ -79,7 +94,7 @@ static int read_state(const struct subject *subject, uint32_t peer, struct agent
 	if (!err)
 		err = read_map(subject, "application", 0, &state->application);
 	if (!err)
-		err = read_map(subject, "peers", peer, &state->peer);
+		err = read_peer(subject, balancer, &state->peer);
 	return err;
 }
 
@@ -103,7 +118,7 @@ static void write_option(const struct loop *loop, struct load_report_option *opt
 
 static void write_tcp(const struct loop *loop, struct tcphdr *tcp)
 {
-	uint32_t addresses[2] = {loop->vip.s_addr, loop->state.settings.server_id};
+	uint32_t addresses[2] = {loop->vip.s_addr, loop->own.s_addr};
 
 	memset(tcp, 0, sizeof(*tcp));
 	tcp->source = htons((uint16_t)loop->port);
@@ -125,7 +140,7 @@ static void write_ip(const struct loop *loop, struct loop_frame *frame, size_t l
 	frame->ip.ttl = 64;
 	frame->ip.protocol = IPPROTO_TCP;
 	frame->ip.saddr = loop->vip.s_addr;
-	frame->ip.daddr = loop->state.settings.server_id;
+	frame->ip.daddr = loop->own.s_addr;
 	frame->ip.check = probe_checksum((uint8_t *)frame + sizeof(frame->eth), length, 0);
 }
 
@@ -156,7 +171,7 @@ static bool is_back(const struct loop *loop, const struct loop_frame *frame, ssi
 
 	if (length < (ssize_t)(sizeof(frame->eth) + sizeof(frame->ip) + sizeof(tcp)) ||
 	    frame->ip.ihl != sizeof(frame->ip) / 4 || frame->ip.saddr != loop->vip.s_addr ||
-	    frame->ip.daddr != loop->state.settings.server_id)
+	    frame->ip.daddr != loop->own.s_addr)
 		return false;
 	memcpy(&tcp, frame->rest, sizeof(tcp));
 	return tcp.rst && tcp.dest == htons(DISCARD_PORT) && tcp.seq == htonl(loop->mark);
@@ -219,8 +234,14 @@ static void judge_loop(struct loop *loop, const char *text, struct findings *fin
 	uint64_t took_ns;
 	int back;
 
+	loop->own = address_ipv4(loop->state.peer.own);
 	if (!loop->state.peer.mac_known) {
 		saw(findings, RESULT_SKIPPED, "balancer %s does not answer ARP", text);
+		return;
+	}
+	if (loop->state.peer.is_far) {
+		saw(findings, RESULT_SKIPPED,
+		    "balancer %s is behind a router: reports go there in an outer header", text);
 		return;
 	}
 	back = run_loop(loop, &took_ns);
@@ -254,40 +275,46 @@ static bool choose_service(struct loop *loop)
 	return false;
 }
 
+/* False if no other needs to be tried. */
+static bool check_balancer(struct loop *loop, const char *text, struct findings *findings)
+{
+	int err;
+
+	if (inet_pton(AF_INET, text, &loop->balancer) != 1) {
+		saw(findings, RESULT_SKIPPED, "balancer %s: this is tried over IPv4 only", text);
+		return true;
+	}
+	err = read_state(loop->subject, loop->balancer, &loop->state);
+	if (err) {
+		saw(findings, RESULT_UNKNOWN, "the agent's maps cannot be read: %s",
+		    strerror(-err));
+		mend(findings, "sudo plimsoll doctor");
+		return false;
+	}
+	if (loop->state.settings.only_polled) {
+		saw(findings, RESULT_SKIPPED, "in_band: no; reports are for those who ask");
+		return false;
+	}
+	(void)!getrandom(&loop->mark, sizeof(loop->mark), 0);
+	judge_loop(loop, text, findings);
+	return true;
+}
+
 void check_report_loop(const struct subject *subject, struct findings *findings)
 {
 	json_t *balancers = json_object_get(subject->plan_in_force, "balancers"), *balancer;
 	struct loop loop = {.subject = subject, .link = &subject->links[0]};
-	const char *first = json_string_value(json_array_get(balancers, 0));
-	uint32_t i;
-	size_t place;
+	size_t i;
 
 	if (!subject->before || !json_array_size(balancers) || !loop.link->index) {
 		saw(findings, RESULT_SKIPPED, "no agent runs that would report to a balancer");
 		return;
 	}
-	/* By the first it is known what address of its own the server reports. */
-	if (inet_pton(AF_INET, first, &loop.balancer) != 1 || !choose_service(&loop)) {
-		saw(findings, RESULT_SKIPPED,
-		    "no service of TCP over IPv4, or no balancer with IPv4");
+	if (!choose_service(&loop)) {
+		saw(findings, RESULT_SKIPPED, "no service of TCP over IPv4");
 		return;
 	}
-	json_array_foreach (balancers, place, balancer) {
-		const char *text = json_string_value(balancer);
-
-		i = (uint32_t)place;
-		if (inet_pton(AF_INET, text, &loop.balancer) != 1)
-			continue;
-		if (read_state(subject, i, &loop.state)) {
-			saw(findings, RESULT_UNKNOWN, "the agent's maps cannot be read: %m");
-			mend(findings, "sudo plimsoll doctor");
+	json_array_foreach (balancers, i, balancer)
+		if (!check_balancer(&loop, json_string_value(balancer), findings))
 			return;
-		}
-		if (loop.state.settings.only_polled) {
-			saw(findings, RESULT_SKIPPED, "in_band: no; reports are for those who ask");
-			return;
-		}
-		(void)!getrandom(&loop.mark, sizeof(loop.mark), 0);
-		judge_loop(&loop, text, findings);
-	}
 }
