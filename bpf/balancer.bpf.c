@@ -28,6 +28,7 @@
 #include "ip_options.h"
 #include "maps.h"
 #include "packet.h"
+#include "refuse.h"
 #include "report.h"
 #include "select.h"
 #include "too_big.h"
@@ -327,6 +328,20 @@ __noinline __u32 flow_begin(const struct service *service, __u64 hash, __u32 pro
 	return index;
 }
 
+/* Whether a flow that is known is to leave its backend, by what this packet of it shows. */
+static __always_inline int leaves(const struct flow *flow, __u32 protocol, int opens, __u32 index,
+				  struct backend *backend, __u64 hash)
+{
+	if (protocol == IPPROTO_TCP && flow_state(flow->value) == FLOW_OPENING) {
+		if (opens)
+			return note_repeated(index, backend, hash);
+		note_answer(index, backend, hash);
+		return 0;
+	}
+	/* A datagram does, and the SYN of a client that uses its port once more. */
+	return opens && backend->down;
+}
+
 /* The backend of the packet's flow: remembered or chosen. *is_new: the flow begins here. */
 static __always_inline __u32 flow_to_backend(struct context *context, const struct service *service,
 					     struct backend **backend, int *is_new)
@@ -344,13 +359,7 @@ static __always_inline __u32 flow_to_backend(struct context *context, const stru
 		*backend = bpf_map_lookup_elem(&backends, &index);
 		/* Gone, or another flow with our fingerprint: as if unknown. */
 		if (*backend && (*backend)->service == service->id) {
-			if (flow_state(flow.value) != FLOW_OPENING)
-				goto known;
-			if (!opens) {
-				note_answer(index, *backend, hash);
-				goto known;
-			}
-			if (!note_repeated(index, *backend, hash))
+			if (!leaves(&flow, packet->to.protocol, opens, index, *backend, hash))
 				goto known;
 			avoided = index;
 		}
@@ -366,12 +375,31 @@ known:
 	return index;
 }
 
+/*
+ * What becomes of a packet whose flow's backend is down, or whose service has none (BACKEND_NONE).
+ * VERDICT_NONE: it is sent there all the same. Of its own for the stack.
+ */
+__noinline int refusal(const struct service *service, __u32 index, __u32 tcp_flags)
+{
+	if (!service)
+		return VERDICT_NO_BACKEND;
+	/* In the middle of its flow, the client had better know. */
+	if (index != BACKEND_NONE)
+		return service->dead_flows == DEAD_FLOWS_RESET && tcp_flags &&
+				       !(tcp_flags & (TCP_BIT_SYN | TCP_BIT_RST)) ?
+			       VERDICT_FLOW_RESET :
+			       VERDICT_NONE;
+	if (service->all_down == ALL_DOWN_TRY_ALL)
+		return VERDICT_NO_BACKEND;
+	return service->all_down == ALL_DOWN_RESET ? VERDICT_REFUSED : VERDICT_ALL_DOWN;
+}
+
 /* On to a backend, by its own way. */
 static __always_inline enum verdict forward_to(struct context *context, __u32 index,
 					       const struct backend *backend, int is_new)
 {
-	struct ethhdr *eth = context->packet.eth;
 	struct backend_stats *stats;
+	struct ethhdr *eth;
 
 	if (!backend->ifindex)
 		return VERDICT_NO_NEIGHBOUR;
@@ -382,6 +410,7 @@ static __always_inline enum verdict forward_to(struct context *context, __u32 in
 		stats->bytes += context->packet.length;
 		stats->connections += is_new;
 	}
+	eth = context->packet.eth;
 	mac_copy(eth->h_dest, backend->mac);
 	mac_copy(eth->h_source, backend->source_mac);
 	context->action = send_by(context->xdp, backend->ifindex);
@@ -393,13 +422,18 @@ static __always_inline enum verdict forward(struct context *context, const struc
 					    __u32 *index)
 {
 	struct backend *backend;
+	enum verdict verdict;
 	int is_new = 0;
 
 	*index = flow_to_backend(context, service, &backend, &is_new);
 	if (traced(context->settings))
 		trace_flow(service->id, *index, is_new);
-	if (*index == BACKEND_NONE)
-		return VERDICT_NO_BACKEND;
+	if (*index == BACKEND_NONE || backend->down) {
+		verdict = refusal(service, *index, context->packet.tcp_flags);
+		context->action = XDP_TX;
+		if (verdict || *index == BACKEND_NONE)
+			return refuse(context->xdp, verdict);
+	}
 	return forward_to(context, *index, backend, is_new);
 }
 

@@ -29,6 +29,10 @@
 	  "report not newer than the last: not believed, taken out, packet sent to client")         \
 	X(REPORT_RESOLVING, "report-resolving", PASS,                                               \
 	  "report taken out; the host finds the client's next hop and sends the packet")            \
+	X(REFUSED, "refused", SEND,                                                                 \
+	  "no backend of the service is up: answered with a reset, as `all_down` says")             \
+	X(FLOW_RESET, "flow-reset", SEND,                                                           \
+	  "the flow's backend is down: answered with a reset, as `dead_flows` says")                \
 	X(REPORT_CHECK, "report-check", PASS,                                                       \
 	  "report believed or not, taken out of the answer to a health check, which is the host's") \
 	X(ICMP_STEERED, "icmp-steered", SEND,                                                       \
@@ -43,6 +47,8 @@
 	X(TOO_BIG, "too-big", DROP,                                                                 \
 	  "too big for the way to its backend, and no more of that may be told")                    \
 	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")          \
+	X(ALL_DOWN, "all-down", DROP,                                                               \
+	  "no backend of the service is up: dropped, as `all_down` says")                           \
 	X(NO_NEIGHBOUR, "no-neighbour", DROP, "the backend's MAC address is not known")             \
 	X(REPORT_MALFORMED, "report-malformed", DROP,                                               \
 	  "report with a wrong version, length or checksum")                                        \
@@ -183,7 +189,8 @@ struct service {
 	__u8 choices; /* 1..CHOICES_MAX */
 	__u8 with_pending; /* connections on the way count */
 	__u8 protocols; /* in the entry of a VIP: enum vip_protocols of its services */
-	__u8 pad[2];
+	__u8 all_down; /* enum all_down */
+	__u8 dead_flows; /* enum dead_flows */
 };
 
 enum vip_protocols {

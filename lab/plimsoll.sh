@@ -14,7 +14,7 @@ lab_config() {
 	local min_interval='' max_interval='' max_share='' in_band=''
 	# shellcheck disable=SC2034 # likewise, in service_options()
 	local choices='' stale_after='' signal=in-flight pending='' poll_interval='' poll_protocol='' \
-		poll_port='' health='' all_down='' dead_flows='' slow_start=''
+		poll_port='' health='' all_down='' dead_flows='' slow_start=0s
 	local balancers='' key=no agent=no argument machine
 
 	require_lab 'lab config'

@@ -48,6 +48,8 @@ static int write_service(struct dataplane *dataplane, const struct balanced_serv
 		.feedback = (uint8_t)config->feedback,
 		.choices = (uint8_t)config->choices,
 		.with_pending = (uint8_t)config->with_pending,
+		.all_down = (uint8_t)config->all_down,
+		.dead_flows = (uint8_t)config->dead_flows,
 	};
 
 	if (!bpf_map_lookup_elem(map, &key, &old) && !memcmp(&old, &value, sizeof(value)))

@@ -202,3 +202,22 @@ curl_ends() {
 	expect "$(curl_ends 2>&1 | tail -n 1)" -eq 7
 	expect "$(counter b1 forwarded)" -gt "$before"
 }
+
+@test "all down, connections are reset, and are served again when one is up" {
+	local before
+
+	all_down_is reset
+	before=$(counter b1 forwarded)
+	expect "$(curl_ends 2>&1 | tail -n 1)" -eq 7
+	expect "$(counter b1 refused)" -eq 1
+	expect "$(counter b1 forwarded)" -eq "$before"
+	lab nginx
+	wait_until 5 states_are healthy healthy healthy || fail "$(states)"
+	run -0 fetch_names 5
+}
+
+@test "all down, connections are dropped" {
+	all_down_is drop
+	expect "$(curl_ends 2>&1 | tail -n 1)" -eq 28
+	expect "$(counter b1 all-down)" -ge 1
+}

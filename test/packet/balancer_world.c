@@ -158,6 +158,8 @@ static void service_put(const struct before *before)
 		.policy = before->policy,
 		.signal = before->signal,
 		.with_pending = !before->without_pending,
+		.all_down = before->all_down,
+		.dead_flows = before->dead_flows,
 		.feedback = before->no_feedback ? FEEDBACK_NONE : FEEDBACK_IN_BAND,
 		.choices = before->choices ? before->choices : CHOICES_MAX,
 	};

@@ -70,6 +70,8 @@ struct before {
 	bool no_server_macs; /* servers' MAC addresses are not known */
 	bool answers_echo; /* the balancer, to requests to a VIP */
 	bool one_bucket; /* a flow table of 8 flows */
+	uint8_t all_down; /* enum all_down */
+	uint8_t dead_flows; /* enum dead_flows */
 };
 
 struct world {
