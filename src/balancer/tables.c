@@ -339,7 +339,7 @@ static void remove_old_backends(struct dataplane *dataplane)
 	bool needed[BACKENDS_MAX] = {false};
 
 	for (size_t i = 0; i < dataplane->config->service_count; i++)
-		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+		for (size_t j = 0; j < dataplane->config->services[i].backend_count; j++)
 			needed[dataplane->services[i].members[j].index] = true;
 	for (uint32_t i = 1; i < BACKENDS_MAX; i++)
 		if (dataplane->backends[i].service && !needed[i])
@@ -356,7 +356,7 @@ static void remove_old_servers(struct dataplane *dataplane)
 	int more;
 
 	for (size_t i = 0; i < dataplane->config->service_count; i++)
-		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
+		for (size_t j = 0; j < dataplane->config->services[i].backend_count; j++)
 			needed[dataplane->services[i].members[j].server] = true;
 	more = !bpf_map_get_next_key(map, NULL, &next);
 	while (more) {

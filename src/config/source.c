@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_SIZE_MAX (1 << 20)
+#define FILE_SIZE_MAX (16 << 20)
 #define KEY_PRINTED_MAX 40
 #define MESSAGE_MAX 4096
 
@@ -95,7 +95,7 @@ static int read_file(struct config_source *source, struct text *text)
 	if (file >= 0)
 		close(file);
 	if (err == -EFBIG)
-		source_mistake(source, 0, NULL, "is larger than 1 MiB; expected a configuration");
+		source_mistake(source, 0, NULL, "is larger than 16 MiB; expected a configuration");
 	else if (err)
 		source_mistake(source, 0, NULL, "cannot be read: %s", strerror(-err));
 	return err;

@@ -138,11 +138,11 @@ told() { # LINE KEY WORDS
 	[[ $output == "file.yaml:1: is not YAML: "*"expected UTF-8 text" ]]
 }
 
-@test "a file of 2 MiB" {
-	head -c 2097152 /dev/zero | tr '\0' '#' >file.yaml
+@test "a file of 17 MiB" {
+	head -c 17825792 /dev/zero | tr '\0' '#' >file.yaml
 	check
 	[ "$status" -eq 1 ]
-	[[ $output == "file.yaml: is larger than 1 MiB;"* ]]
+	[[ $output == "file.yaml: is larger than 16 MiB;"* ]]
 }
 
 @test "broken YAML" {

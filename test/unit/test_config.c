@@ -357,14 +357,14 @@ static void bad_text_is_cut(void **state)
 static void file_too_large(void **state)
 {
 	struct fixture *fixture = *state;
-	size_t length = (1 << 20) + 1;
+	size_t length = (16 << 20) + 1;
 	struct config *config;
 	char *text = malloc(length);
 
 	assert_non_null(text);
 	memset(text, '#', length);
 	assert_int_equal(load_bytes(fixture, text, length, CONFIG_BALANCER, &config), -EFBIG);
-	assert_non_null(strstr(fixture->messages, "is larger than 1 MiB"));
+	assert_non_null(strstr(fixture->messages, "is larger than 16 MiB"));
 	/* One byte less is read, and found to be a comment. */
 	assert_int_equal(load_bytes(fixture, text, length - 1, CONFIG_BALANCER, &config), -EINVAL);
 	assert_non_null(strstr(fixture->messages, "is empty"));
