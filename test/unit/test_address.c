@@ -138,6 +138,52 @@ static void endpoint_wrong(void **state)
 	assert_int_equal(endpoint.port, 7);
 }
 
+static void prefix_round_trip(void **state)
+{
+	static const struct {
+		const char *text, *again;
+	} pairs[] = {
+		{"10.1.0.2", "10.1.0.2/32"},	    {"10.1.0.2/32", "10.1.0.2/32"},
+		{"10.1.2.3/15", "10.0.0.0/15"},	    {"10.1.2.3/0", "0.0.0.0/0"},
+		{"2001:db8::1", "2001:db8::1/128"}, {"2001:db8:ff::1/33", "2001:db8::/33"},
+	};
+	char text[PREFIX_TEXT_MAX];
+	struct address_prefix prefix;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		assert_int_equal(prefix_parse(pairs[i].text, &prefix), 0);
+		assert_string_equal(prefix_format(&prefix, text), pairs[i].again);
+	}
+}
+
+static void prefix_wrong(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"/24",
+		"10.1.0.0/",
+		"10.1.0.0/33",
+		"10.1.0.0/-1",
+		"10.1.0.0/+1",
+		"10.1.0.0/ 1",
+		"10.1.0.0/8x",
+		"10.1.0.0//8",
+		"2001:db8::/129",
+		"host/8",
+		"10.1/16",
+		"10.1.0.0/0008",
+	};
+	struct address_prefix prefix;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (prefix_parse(texts[i], &prefix) != -EINVAL)
+			fail_msg("\"%s\" was taken for a prefix", texts[i]);
+}
+
 static void mac(void **state)
 {
 	static const uint8_t bytes[6] = {0x02, 0x00, 0x00, 0xab, 0x0c, 0xff};
@@ -155,6 +201,8 @@ int main(void)
 		cmocka_unit_test(address_wrong),
 		cmocka_unit_test(endpoint_round_trip),
 		cmocka_unit_test(endpoint_wrong),
+		cmocka_unit_test(prefix_round_trip),
+		cmocka_unit_test(prefix_wrong),
 		cmocka_unit_test(mac),
 	};
 
