@@ -79,10 +79,11 @@ static __always_inline int meter_set(struct metrics *metrics, const struct meter
 /* Free slots first, then handshakes, then those that wait longest. */
 static __always_inline __u64 meter_rank(__u64 value, __u64 now_ns)
 {
-	if (!value)
-		return 0;
-	return (meter_waits(value) ? 2ULL : 1ULL) << 32 |
-	       (METER_TIME_MASK - meter_age(value, now_ns));
+	/* Without a branch, as meter_age(): 1 for what is used, and for what waits. */
+	__u64 used = (meter_state(value) + 7U) >> 3;
+	__u64 waits = (meter_state(value) + 8U - METER_WAITING) >> 3;
+
+	return used * ((1 + waits) << 32 | (METER_TIME_MASK - meter_age(value, now_ns)));
 }
 
 /* Takes a slot for a connection that has none. A handshake never drives out a request. */

@@ -90,7 +90,8 @@ METER_INLINE __u64 meter_age(__u64 value, __u64 now_ns)
 {
 	__u64 age = ((now_ns >> LATENCY_TICK_SHIFT) - value) & METER_TIME_MASK;
 
-	return age > METER_TIME_MASK - METER_SLACK_TICKS ? 0 : age;
+	/* Without a branch, of which the verifier would follow both ways for each slot of a bucket. */
+	return age & ~(__u64)is_less(METER_TIME_MASK - METER_SLACK_TICKS, age);
 }
 
 #endif

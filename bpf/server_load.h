@@ -110,7 +110,9 @@ SERVER_LOAD_INLINE __s64 is_less(__u64 a, __u64 b)
 	__s64 difference = a - b;
 
 	asm volatile("" : "+r"(difference));
-	return difference >> 63;
+	difference >>= 63;
+	asm volatile("" : "+r"(difference));
+	return difference;
 }
 
 /* In microseconds; 0 = nothing was ever answered. */
