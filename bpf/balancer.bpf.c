@@ -2,7 +2,7 @@
 /*
  * The balancer: the way of a packet from top to bottom.
  *
- *   to a service      -> its flow's backend, or one newly chosen -> out, by L2
+ *   to a service      -> its flow's backend, or one newly chosen -> out, by L2 or in a packet of ours
  *   from a service,
  *   with a report     -> believed or not -> report cut out -> out, to the client's next hop
  *   a fragment or
@@ -20,6 +20,7 @@
 #include "carrier.h"
 #include "check.h"
 #include "checksum.h"
+#include "encap.h"
 #include "flow.h"
 #include "fragment.h"
 #include "hash.h"
@@ -344,11 +345,10 @@ static __always_inline int leaves(const struct flow *flow, __u32 protocol, int o
 
 /* The backend of the packet's flow: remembered or chosen. *is_new: the flow begins here. */
 static __always_inline __u32 flow_to_backend(struct context *context, const struct service *service,
-					     struct backend **backend, int *is_new)
+					     __u64 hash, struct backend **backend, int *is_new)
 {
 	__u32 avoided = BACKEND_NONE;
 	const struct packet *packet = &context->packet;
-	__u64 hash = packet_hash(packet, context->settings->hash_seed);
 	int opens = may_open(packet->to.protocol, packet->tcp_flags);
 	struct flow flow;
 	__u32 index;
@@ -396,7 +396,8 @@ __noinline int refusal(const struct service *service, __u32 index, __u32 tcp_fla
 
 /* On to a backend, by its own way. */
 static __always_inline enum verdict forward_to(struct context *context, __u32 index,
-					       const struct backend *backend, int is_new)
+					       const struct backend *backend, __u64 hash,
+					       int is_new)
 {
 	struct backend_stats *stats;
 	struct ethhdr *eth;
@@ -410,9 +411,14 @@ static __always_inline enum verdict forward_to(struct context *context, __u32 in
 		stats->bytes += context->packet.length;
 		stats->connections += is_new;
 	}
-	eth = context->packet.eth;
-	mac_copy(eth->h_dest, backend->mac);
-	mac_copy(eth->h_source, backend->source_mac);
+	if (backend->forward == FORWARD_IPIP) {
+		if (encapsulate(context->xdp, backend, hash, context->packet.link_header_length))
+			return VERDICT_NO_HEADROOM;
+	} else {
+		eth = context->packet.eth;
+		mac_copy(eth->h_dest, backend->mac);
+		mac_copy(eth->h_source, backend->source_mac);
+	}
 	context->action = send_by(context->xdp, backend->ifindex);
 	return VERDICT_FORWARDED;
 }
@@ -421,11 +427,12 @@ static __always_inline enum verdict forward_to(struct context *context, __u32 in
 static __always_inline enum verdict forward(struct context *context, const struct service *service,
 					    __u32 *index)
 {
+	__u64 hash = packet_hash(&context->packet, context->settings->hash_seed);
 	struct backend *backend;
 	enum verdict verdict;
 	int is_new = 0;
 
-	*index = flow_to_backend(context, service, &backend, &is_new);
+	*index = flow_to_backend(context, service, hash, &backend, &is_new);
 	if (traced(context->settings))
 		trace_flow(service->id, *index, is_new);
 	if (*index == BACKEND_NONE || backend->down) {
@@ -434,7 +441,7 @@ static __always_inline enum verdict forward(struct context *context, const struc
 		if (verdict || *index == BACKEND_NONE)
 			return refuse(context->xdp, verdict);
 	}
-	return forward_to(context, *index, backend, is_new);
+	return forward_to(context, *index, backend, hash, is_new);
 }
 
 /* On with a later fragment, to where the first one went. */
@@ -448,7 +455,7 @@ static __always_inline enum verdict forward_later(struct context *context,
 		return VERDICT_NOT_OURS;
 	backend = bpf_map_lookup_elem(&backends, &index);
 	if (index != BACKEND_NONE && backend && backend->service)
-		return forward_to(context, index, backend, 0);
+		return forward_to(context, index, backend, fragment->hash, 0);
 	return unparsable(&context->packet, VERDICT_FRAGMENT_UNKNOWN);
 }
 
@@ -529,7 +536,7 @@ static __always_inline enum verdict steer_error(struct context *context)
 		trace_flow(service->id, index, 0);
 	if (index == BACKEND_NONE || !backend)
 		return VERDICT_NO_BACKEND;
-	verdict = forward_to(context, index, backend, 0);
+	verdict = forward_to(context, index, backend, hash, 0);
 	return verdict == VERDICT_FORWARDED ? VERDICT_ICMP_STEERED : verdict;
 }
 
@@ -600,8 +607,8 @@ static __always_inline void count_old_key(__u32 server)
 }
 
 /* A response that bears a report. */
-static __always_inline enum verdict receive_report(struct context *context,
-						   struct received_report *received)
+static __always_inline enum verdict
+receive_report(struct context *context, struct received_report *received, __u32 outer_length)
 {
 	__be32 id = received->report.server_id;
 	struct server *server;
@@ -611,12 +618,18 @@ static __always_inline enum verdict receive_report(struct context *context,
 
 	if (traced(context->settings))
 		trace_report(received);
-	if (received->error || option_checksum(context->packet.ip, &received->option) != 0xFFFF)
+	if (received->error || (context->packet.version == 4 &&
+				option_checksum(context->packet.ip, &received->option) != 0xFFFF))
 		return VERDICT_REPORT_MALFORMED;
 	server = bpf_map_lookup_elem(&servers, &id);
 	if (!server)
 		return VERDICT_REPORT_UNKNOWN_SERVER;
-	verdict = report_verify(&context->packet, received, server, context->settings);
+	if (!(outer_length ?
+		      outer_source_is(context->xdp,
+				      context->packet.link_header_length - outer_length, server) :
+		      server->mac_known && mac_equal(context->packet.eth->h_source, server->mac)))
+		return VERDICT_REPORT_WRONG_SOURCE;
+	verdict = report_verify(&context->packet, received, context->settings);
 	if (verdict)
 		return verdict;
 	index = server->index;
@@ -632,45 +645,87 @@ static __always_inline enum verdict receive_report(struct context *context,
 }
 
 /*
- * What becomes of a packet that may bear a report: its verdict, and if it is to go on to its client, the
- * option's length << VERDICT_BITS. Of its own for the verifier, and so that the stack is used only
- * where it is needed.
+ * The packet inside another one, as if it began behind an Ethernet header that reaches as far as that.
+ * Neither the inner packet's ends nor its report say whom it comes from, but the outer source.
  */
-__noinline int report_way(struct xdp_md *xdp)
+static __always_inline enum parse_result parse_inner(struct context *context, __u32 offset)
+{
+	void *data = (void *)(long)context->xdp->data;
+	void *end = (void *)(long)context->xdp->data_end;
+	struct packet *packet = &context->packet;
+	__u32 length = end - data;
+
+	/* A number, not a difference of pointers that clang may take apart again. */
+	asm volatile("" : "+r"(length));
+	asm volatile("" : : "r"(packet) : "memory");
+	if (data + sizeof(struct ethhdr) > end || !parse_link(packet, data, end, offset))
+		return PARSED_NOT_IP;
+	return packet->ip->version == 4 ? parse_ipv4(packet, end, length) :
+					  parse_ipv6(context->xdp, packet, end, length);
+}
+
+/* It comes from a service, as a request would go there. */
+static __always_inline void turn_round(struct packet *packet)
+{
+	struct ip_address client = packet->to.address;
+
+	packet->to.address = packet->source;
+	packet->to.port = packet->source_port;
+	packet->source = client;
+}
+
+/*
+ * What becomes of a packet that may bear a report: its verdict, and if it is to go on to its client,
+ * what the option takes << VERDICT_BITS. Of its own for the verifier, and so that the stack is used
+ * only where it is needed. outer_length: of the IP header that the packet is behind, if it is.
+ */
+__noinline int report_way(struct xdp_md *xdp, __u32 link_header_length, __u32 outer_length)
 {
 	struct received_report received;
+	enum parse_result parsed;
 	struct context context;
 	enum verdict verdict;
 	__u32 zero = 0;
 
 	context.xdp = xdp;
 	context.settings = bpf_map_lookup_elem(&settings, &zero);
-	if (!context.settings || !is_parsed(parse(&context)))
+	if (!context.settings)
 		return VERDICT_NOT_OURS;
-	/* It comes from a service, as a request would go there. */
-	context.packet.to.address = context.packet.source;
-	context.packet.to.port = context.packet.source_port;
+	parsed = outer_length ?
+			 parse_inner(&context, (link_header_length + outer_length) & OUTER_MASK) :
+			 parse(&context);
+	if (!is_parsed(parsed))
+		return VERDICT_NOT_OURS;
+	turn_round(&context.packet);
 	if (!report_present(&context.packet, (void *)(long)xdp->data_end, &received) ||
 	    !service_find(context.settings, &context.packet.to))
 		return VERDICT_NOT_OURS;
-	verdict = receive_report(&context, &received);
+	verdict = receive_report(&context, &received, outer_length);
 	if (verdict != VERDICT_REPORT_TAKEN && verdict != VERDICT_REPORT_OLD)
 		return verdict;
-	return verdict | received.option.length << VERDICT_BITS;
+	return verdict | report_room(&context.packet, &received) << VERDICT_BITS;
 }
 
-static __always_inline enum verdict report(struct context *context)
+static __always_inline enum verdict report(struct context *context, __u32 outer_length)
 {
-	int way = report_way(context->xdp);
+	__u32 link_header_length = context->packet.link_header_length;
+	int way = report_way(context->xdp, link_header_length, outer_length);
 	int sent;
 
 	if (!(way >> VERDICT_BITS))
 		return way;
-	sent = carrier_go_on(context->xdp, context->packet.link_header_length, way >> VERDICT_BITS);
+	sent = carrier_go_on(context->xdp, link_header_length, outer_length, way >> VERDICT_BITS);
 	if (!(sent >> VERDICT_BITS))
 		return sent;
 	context->action = sent >> VERDICT_BITS;
 	return way & ((1 << VERDICT_BITS) - 1);
+}
+
+/* Servers behind routers send their reports inside packets to us. */
+static __always_inline int may_bear_packet(const struct packet *packet)
+{
+	return (packet->to.protocol == IPPROTO_IPIP || packet->to.protocol == IPPROTO_IPV6) &&
+	       packet->ip_header_length <= OUTER_LENGTH_MAX;
 }
 
 static __always_inline enum verdict decide(struct context *context)
@@ -684,7 +739,9 @@ static __always_inline enum verdict decide(struct context *context)
 	if (parsed == PARSED_NOT_IP || !for_this_machine(context))
 		return VERDICT_NOT_OURS;
 	if (parsed == PARSED_OTHER)
-		return is_icmp(packet) ? go_way(context, WAY_ICMP) : VERDICT_NOT_OURS;
+		return is_icmp(packet)	       ? go_way(context, WAY_ICMP) :
+		       may_bear_packet(packet) ? report(context, packet->ip_header_length) :
+						 VERDICT_NOT_OURS;
 	if (parsed == PARSED_FRAGMENT)
 		return go_way(context, WAY_FRAGMENT);
 	if (parsed == PARSED_MALFORMED)
@@ -693,7 +750,7 @@ static __always_inline enum verdict decide(struct context *context)
 	service = service_find(context->settings, &packet->to);
 	if (service)
 		return options_check(context->xdp, packet) ?: forward(context, service, &index);
-	return report_has_room(packet) ? report(context) : VERDICT_NOT_OURS;
+	return report_has_room(packet) ? report(context, 0) : VERDICT_NOT_OURS;
 }
 
 SEC("xdp")

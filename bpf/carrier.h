@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What becomes of a report carrier when its report has been read: the option is cut out, and the
- * packet goes on to its client.
+ * What becomes of a report carrier when its report has been read: the option is cut out, a packet
+ * around it is taken off, and it goes on to its client.
  */
 #ifndef PLIMSOLL_CARRIER_H
 #define PLIMSOLL_CARRIER_H
@@ -12,15 +12,24 @@
 #include "packet.h"
 
 #define AF_INET 2
+#define AF_INET6 10
+#define FLOW_INFO_MASK 0x0FFFFFFF /* traffic class and flow label */
 
 /* How functions of their own tell both: the verdict, and the action << VERDICT_BITS. */
 #define VERDICT_BITS 8
 
+/* Fields of what arrived; then the headers of what goes on. */
 struct carrier {
 	struct xdp_md *xdp;
 	struct ethhdr *eth;
-	struct iphdr *ip;
+	union { /* by `version` */
+		struct iphdr *ip;
+		struct ipv6hdr *ip6;
+	};
 	__u32 link_header_length;
+	__u32 outer_length; /* of the IP header in front, if there is one */
+	__u32 option_length; /* or of its extension header */
+	__u8 version;
 };
 
 /* VLAN tags, of which there may be none, are moved with the Ethernet header. */
@@ -28,7 +37,10 @@ struct moved_headers {
 	struct ethhdr eth;
 	__u8 tags[VLAN_TAGS_MAX * sizeof(struct vlan_header)];
 	__u32 tags_length;
-	struct iphdr ip;
+	union {
+		struct iphdr ip;
+		struct ipv6hdr ip6;
+	};
 };
 
 static __always_inline long tags_load(struct xdp_md *xdp, struct moved_headers *headers)
@@ -45,38 +57,75 @@ static __always_inline long tags_store(struct xdp_md *xdp, struct moved_headers 
 	return bpf_xdp_store_bytes(xdp, ETH_HLEN, headers->tags, sizeof(struct vlan_header));
 }
 
-/* The headers, wherever the packet begins now; 0 if they are there. */
-static __always_inline int carrier_find(struct carrier *carrier)
+/* The headers, the packet's own at that offset; 0 if they are there. */
+static __always_inline int carrier_find(struct carrier *carrier, __u32 offset)
 {
 	void *data = (void *)(long)carrier->xdp->data;
 	void *end = (void *)(long)carrier->xdp->data_end;
-	struct iphdr *ip = data + (carrier->link_header_length & LINK_HEADER_MASK);
+	struct iphdr *ip = data + (offset & OUTER_MASK);
 
 	/* Once: another sum of the two would to the verifier be another pointer. */
 	asm volatile("" : "+r"(ip));
 	carrier->eth = data;
 	carrier->ip = ip;
-	return (void *)(carrier->eth + 1) > end || (void *)(ip + 1) > end;
+	/* Of either version: a transport's header follows that of IPv4. */
+	return (void *)(carrier->eth + 1) > end || (void *)(carrier->ip6 + 1) > end;
 }
 
-/* Takes the option out: the headers before it move up over it. */
-static __always_inline int carrier_cut(struct carrier *carrier, __u32 length)
+/* The base header as it was before the option came, and before a packet was put around it. */
+static __always_inline int headers_read(const struct carrier *carrier,
+					struct moved_headers *headers)
 {
+	__be16 length;
+
+	headers->eth = *carrier->eth;
+	headers->tags_length = carrier->link_header_length - sizeof(headers->eth);
+	if (carrier->version == 4) {
+		headers->ip = *carrier->ip;
+		headers->ip.ihl = sizeof(headers->ip) / 4;
+		length = bpf_htons(bpf_ntohs(headers->ip.tot_len) - carrier->option_length);
+		headers->ip.tot_len = length;
+		ip_checksum_write(&headers->ip);
+		return 0;
+	}
+	headers->ip6 = *carrier->ip6;
+	length = bpf_htons(bpf_ntohs(headers->ip6.payload_len) - carrier->option_length);
+	headers->ip6.payload_len = length;
+	return (int)bpf_xdp_load_bytes(carrier->xdp,
+				       carrier->link_header_length + carrier->outer_length +
+					       sizeof(headers->ip6),
+				       &headers->ip6.nexthdr, sizeof(headers->ip6.nexthdr));
+}
+
+/* Of another version than the outer packet it may be. */
+static __always_inline int protocol_store(const struct carrier *carrier)
+{
+	__be16 protocol = carrier->version == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+
+	return (int)bpf_xdp_store_bytes(carrier->xdp,
+					carrier->link_header_length - sizeof(protocol), &protocol,
+					sizeof(protocol));
+}
+
+/* Takes the option out, and the outer header off: what stood before them moves up over them. */
+static __always_inline int carrier_cut(struct carrier *carrier)
+{
+	__u32 length = carrier->outer_length + carrier->option_length;
 	struct moved_headers headers;
 
-	headers.eth = *carrier->eth;
-	headers.ip = *carrier->ip;
-	headers.tags_length = carrier->link_header_length - sizeof(headers.eth);
-	headers.ip.ihl = sizeof(headers.ip) / 4;
-	headers.ip.tot_len = bpf_htons(bpf_ntohs(headers.ip.tot_len) - length);
-	if (headers.tags_length && tags_load(carrier->xdp, &headers))
-		return -1;
-	if (bpf_xdp_adjust_head(carrier->xdp, (int)length) || carrier_find(carrier))
+	if (headers_read(carrier, &headers) ||
+	    (headers.tags_length && tags_load(carrier->xdp, &headers)) ||
+	    bpf_xdp_adjust_head(carrier->xdp, (int)length) ||
+	    carrier_find(carrier, carrier->link_header_length))
 		return -1;
 	*carrier->eth = headers.eth;
-	*carrier->ip = headers.ip;
-	ip_checksum_write(carrier->ip);
-	return headers.tags_length ? (int)tags_store(carrier->xdp, &headers) : 0;
+	if (carrier->version == 4)
+		*carrier->ip = headers.ip;
+	else
+		*carrier->ip6 = headers.ip6;
+	if (headers.tags_length && tags_store(carrier->xdp, &headers))
+		return -1;
+	return carrier->outer_length ? protocol_store(carrier) : 0;
 }
 
 /*
@@ -110,20 +159,35 @@ static __always_inline int has_one_interface(void)
 	return current && !current->interfaces[1].ifindex;
 }
 
+static __always_inline void fib_fill(struct bpf_fib_lookup *fib, const struct carrier *carrier)
+{
+	const struct ipv6hdr *ip6 = carrier->ip6;
+	const struct iphdr *ip = carrier->ip;
+
+	fib->ifindex = carrier->xdp->ingress_ifindex;
+	if (carrier->version == 4) {
+		fib->family = AF_INET;
+		fib->tos = ip->tos;
+		fib->l4_protocol = ip->protocol;
+		fib->tot_len = bpf_ntohs(ip->tot_len);
+		fib->ipv4_src = ip->saddr;
+		fib->ipv4_dst = ip->daddr;
+		return;
+	}
+	fib->family = AF_INET6;
+	fib->flowinfo = *(const __be32 *)ip6 & bpf_htonl(FLOW_INFO_MASK);
+	fib->l4_protocol = ip6->nexthdr;
+	fib->tot_len = bpf_ntohs(ip6->payload_len) + sizeof(*ip6);
+	__builtin_memcpy(fib->ipv6_src, &ip6->saddr, sizeof(fib->ipv6_src));
+	__builtin_memcpy(fib->ipv6_dst, &ip6->daddr, sizeof(fib->ipv6_dst));
+}
+
 /* VERDICT_NONE, and the action << VERDICT_BITS, if it is on its way. */
 static __always_inline int carrier_send(const struct carrier *carrier)
 {
-	const struct iphdr *ip = carrier->ip;
-	struct bpf_fib_lookup fib = {
-		.family = AF_INET,
-		.tos = ip->tos,
-		.l4_protocol = ip->protocol,
-		.tot_len = bpf_ntohs(ip->tot_len),
-		.ipv4_src = ip->saddr,
-		.ipv4_dst = ip->daddr,
-		.ifindex = carrier->xdp->ingress_ifindex,
-	};
+	struct bpf_fib_lookup fib = {};
 
+	fib_fill(&fib, carrier);
 	switch (bpf_fib_lookup(carrier->xdp, &fib, sizeof(fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 		mac_copy(carrier->eth->h_dest, fib.dmac);
@@ -148,18 +212,33 @@ static __always_inline int carrier_send(const struct carrier *carrier)
 static __always_inline int carrier_answers_check(const struct carrier *carrier)
 {
 	const struct tcphdr *tcp = (void *)(carrier->ip + 1);
-	struct ip_address service = address_from_ipv4(carrier->ip->saddr);
+	struct ip_address service;
 
+	if (carrier->version == 4) {
+		service = address_from_ipv4(carrier->ip->saddr);
+	} else {
+		__builtin_memcpy(&service, &carrier->ip6->saddr, sizeof(service));
+		tcp = (void *)(carrier->ip6 + 1);
+	}
 	return (void *)(tcp + 1) <= (void *)(long)carrier->xdp->data_end &&
 	       check_is_answer(&service, tcp->source, tcp->dest);
 }
 
 /* Of its own for the stack. Returns as carrier_send() does. */
-__noinline int carrier_go_on(struct xdp_md *xdp, __u32 link_header_length, __u32 option_length)
+__noinline int carrier_go_on(struct xdp_md *xdp, __u32 link_header_length, __u32 outer_length,
+			     __u32 option_length)
 {
-	struct carrier carrier = {.xdp = xdp, .link_header_length = link_header_length};
+	struct carrier carrier = {
+		.xdp = xdp,
+		.link_header_length = link_header_length & LINK_HEADER_MASK,
+		.outer_length = outer_length,
+		.option_length = option_length,
+	};
 
-	if (carrier_find(&carrier) || carrier_cut(&carrier, option_length))
+	if (carrier_find(&carrier, link_header_length + outer_length))
+		return VERDICT_REPORT_NO_ROOM;
+	carrier.version = carrier.ip->version;
+	if (carrier_cut(&carrier))
 		return VERDICT_REPORT_NO_ROOM;
 	if (carrier_answers_check(&carrier))
 		return VERDICT_REPORT_CHECK;

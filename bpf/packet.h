@@ -25,6 +25,9 @@
 #define IPV6_FRAGMENT_OFFSET 0xFFF8
 
 #define VLAN_TAGS_MAX 2
+/* Of an IP header with another packet behind it; and what it and a link header come to is below. */
+#define OUTER_LENGTH_MAX 60
+#define OUTER_MASK 127
 #define LINK_HEADER_MASK 31 /* the greatest length is 22: what the verifier wants to see */
 /* RFC 8200, 4.1 knows seven, of which one may come twice. */
 #define EXTENSIONS_MAX 8
@@ -327,6 +330,11 @@ static __always_inline int packet_is_whole(packet_context *context, const struct
 	/* A difference of pointers, before anything else is added to it. */
 	asm volatile("" : "+r"(frame_length));
 	return packet->link_header_length + packet->length <= frame_length;
+}
+
+static __always_inline int ip_address_is_ipv4(const struct ip_address *address)
+{
+	return !address->word[0] && !address->word[1] && address->word[2] == bpf_htonl(0xFFFF);
 }
 
 static __always_inline int ip_address_is_set(const struct ip_address *address)

@@ -46,6 +46,7 @@
 	  "too big for the way to its backend: its client is told which size fits")                 \
 	X(TOO_BIG, "too-big", DROP,                                                                 \
 	  "too big for the way to its backend, and no more of that may be told")                    \
+	X(NO_HEADROOM, "no-headroom", DROP, "the kernel would not make room for an outer header")   \
 	X(NO_BACKEND, "no-backend", DROP, "the service has no backend that could take it")          \
 	X(ALL_DOWN, "all-down", DROP,                                                               \
 	  "no backend of the service is up: dropped, as `all_down` says")                           \
@@ -109,6 +110,12 @@ struct verdict_count {
 
 struct address_prefix {
 	struct ip_address address, mask;
+};
+
+/* How packets reach a backend. */
+enum forward {
+	FORWARD_L2, /* by its MAC address */
+	FORWARD_IPIP, /* in a packet to its own address: bpf/encap.h */
 };
 
 enum feedback {
@@ -220,11 +227,15 @@ struct backend {
 	__u32 ifindex; /* where it is reached; 0 = not known yet */
 	__u8 mac[6]; /* its own, or its next hop's */
 	__u8 source_mac[6]; /* the interface's */
-	struct ip_address address;
 	__u8 suspect; /* by what the data path sees itself: health.h */
 	__u8 down; /* by the daemon */
-	__u8 pad[14];
+	__u8 forward; /* enum forward */
+	__u8 varied; /* the outer source varies with the flow */
+	struct ip_address address;
+	struct ip_address outer_source; /* ours, in a packet that is sent to its address */
 } __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct backend) == 64, "one cache line");
 
 /*
  * What speaks for and against a backend: connections that were sent there, and clients that went on
@@ -264,7 +275,8 @@ struct server {
 	__u32 index; /* into `loads` */
 	__u8 mac[6]; /* where its packets must come from */
 	__u8 mac_known;
-	__u8 pad;
+	__u8 tunnelled; /* or in packets from its address, to ours */
+	struct ip_address address;
 };
 
 /*

@@ -66,8 +66,12 @@ const char *endpoint_format(const struct endpoint *endpoint, char *text)
 	bool brackets = !address_is_ipv4(endpoint->address);
 	char address[ADDRESS_TEXT_MAX];
 
-	snprintf(text, ENDPOINT_TEXT_MAX, "%s%s%s:%u", brackets ? "[" : "",
-		 address_format(endpoint->address, address), brackets ? "]" : "", endpoint->port);
+	char port[PORT_DIGITS_MAX + 1] = "*";
+
+	if (endpoint->port)
+		snprintf(port, sizeof(port), "%u", endpoint->port);
+	snprintf(text, ENDPOINT_TEXT_MAX, "%s%s%s:%s", brackets ? "[" : "",
+		 address_format(endpoint->address, address), brackets ? "]" : "", port);
 	return text;
 }
 

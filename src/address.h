@@ -22,7 +22,7 @@ struct endpoint {
 /* "10.1.0.100:80" or "[2001:db8::100]:443". Returns 0 or -EINVAL. */
 int endpoint_parse(const char *text, struct endpoint *endpoint);
 
-/* Writes at most ENDPOINT_TEXT_MAX bytes; returns text. */
+/* Port 0 is every port: "*". Writes at most ENDPOINT_TEXT_MAX bytes; returns text. */
 const char *endpoint_format(const struct endpoint *endpoint, char *text);
 
 /* "10.1.0.3" or "2001:db8::3". Returns 0 or -EINVAL. */

@@ -16,6 +16,7 @@
 #include "shared.h"
 
 #define CONFIG_NAME_MAX 64
+_Static_assert(CONFIG_NAME_MAX > ENDPOINT_TEXT_MAX + sizeof("/udp"), "a service by default");
 #define CONFIG_INTERFACE_MAX 16 /* IFNAMSIZ */
 #define CONFIG_PATH_MAX 256
 #define CONFIG_CHECK_PATH_MAX 128
@@ -47,6 +48,7 @@ struct health_config {
 
 struct backend_config {
 	struct ip_address address;
+	enum forward forward;
 	uint32_t weight; /* 1..WEIGHT_MAX; default 1 */
 	uint32_t draining; /* as a truth value */
 	bool leaving; /* in no file: until its last connection has ended */
@@ -55,8 +57,8 @@ struct backend_config {
 
 struct service_config {
 	char name[CONFIG_NAME_MAX]; /* default: its endpoint's text */
-	struct endpoint address;
-	uint8_t protocol; /* IPPROTO_TCP */
+	struct endpoint address; /* port 0: every port */
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	enum policy policy;
 	enum signal signal;
 	enum feedback feedback;
@@ -107,6 +109,7 @@ struct config {
 	uint8_t old_report_key[16];
 	uint32_t answers_echo; /* balancer; as a truth value; default true */
 	struct flow_table_config flow_table; /* balancer */
+	uint32_t outer_source_varied; /* balancer; as a truth value */
 	uint64_t hash_seed; /* balancer; 0 = random */
 	struct service_config *services;
 	size_t service_count;
@@ -157,6 +160,8 @@ int config_line(const char *path, const char *key);
 /* Every key that a role's file may have: what it means, what is expected, its default. */
 void config_explain(enum config_role role, FILE *out);
 
+const char *protocol_name(uint8_t protocol);
+const char *forward_name(enum forward forward);
 const char *policy_name(enum policy policy);
 const char *signal_name(enum signal signal);
 const char *feedback_name(enum feedback feedback);

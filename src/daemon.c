@@ -349,10 +349,15 @@ void daemon_release_host(struct daemon *daemon, const struct config *gone,
 	for (size_t i = 0; i < gone->interface_count; i++)
 		if (!config_has_interface(stays, gone->interfaces[i]))
 			host_take_back_sysctls(daemon->host, gone->interfaces[i]);
-	for (size_t i = 0; i < gone->service_count; i++)
-		if (!config_has_address(stays, gone->services[i].address.address))
-			host_take_back_address(daemon->host, "lo",
-					       gone->services[i].address.address);
+	for (size_t i = 0; i < gone->service_count; i++) {
+		struct ip_address vip = gone->services[i].address.address;
+
+		if (config_has_address(stays, vip))
+			continue;
+		host_take_back_address(daemon->host, "lo", vip);
+		for (size_t j = 0; j < gone->interface_count; j++)
+			host_take_back_address(daemon->host, gone->interfaces[j], vip);
+	}
 }
 
 /* To be freed; NULL for want of memory. */

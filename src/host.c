@@ -63,12 +63,14 @@ static bool name_valid(const char *name, size_t size)
 
 static int sysctl_open(const char *interface, const char *key, int flags)
 {
+	bool ipv6 = !strncmp(key, HOST_IPV6, strlen(HOST_IPV6));
 	char path[SYSCTL_PATH_MAX];
 	int file;
 
 	if (!name_valid(interface, IFNAMSIZ) || !name_valid(key, sizeof(((struct change *)0)->key)))
 		return -EINVAL;
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", interface, key);
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", ipv6 ? "ipv6" : "ipv4",
+		 interface, ipv6 ? key + strlen(HOST_IPV6) : key);
 	file = open(path, flags | O_CLOEXEC);
 	return file < 0 ? -errno : file;
 }
@@ -175,31 +177,49 @@ int host_set_sysctl(struct host *host, const char *interface, const char *key, i
 
 struct address_search {
 	struct ip_address address;
+	int ifindex; /* 0: on any interface */
 	bool found;
 };
 
 static int address_read(const struct nlmsghdr *message, void *context)
 {
 	struct address_search *search = context;
+	const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attribute;
 
-	mnl_attr_for_each (attribute, message, sizeof(struct ifaddrmsg)) {
-		if (mnl_attr_get_type(attribute) == IFA_LOCAL &&
+	if (search->ifindex && search->ifindex != (int)header->ifa_index)
+		return MNL_CB_OK;
+	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+		/* IPv6 has a local one only where there is a peer. */
+		if ((mnl_attr_get_type(attribute) == IFA_LOCAL ||
+		     mnl_attr_get_type(attribute) == IFA_ADDRESS) &&
 		    address_equal(attribute_address(attribute), search->address))
 			search->found = true;
 	}
 	return MNL_CB_OK;
 }
 
-/* 1 if any interface has the address, 0 if none, or -errno. */
-static int address_present(struct ip_address address)
+/*
+ * 1 if the host has the address, 0 if not, or -errno. In IPv6 each interface has addresses of its own,
+ * and is asked for no others.
+ */
+static int address_present(struct ip_address address, const char *interface)
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
 	struct address_search search = {.address = address};
 	struct nlmsghdr *request;
 	struct ifaddrmsg *header;
+	struct link_info link;
 	int attempt;
 	int rc = -EINTR;
+
+	if (!address_is_ipv4(address)) {
+		rc = link_get(interface, &link);
+		if (rc)
+			return rc;
+		search.ifindex = link.index;
+		rc = -EINTR;
+	}
 
 	for (attempt = 0; rc == -EINTR && attempt < DUMP_ATTEMPTS; attempt++) {
 		request = netlink_begin(buffer, RTM_GETADDR, NLM_F_DUMP);
@@ -208,6 +228,15 @@ static int address_present(struct ip_address address)
 		rc = netlink_ask_once(request, address_read, &search);
 	}
 	return rc ? rc : search.found;
+}
+
+/* A VIP is used at once, though others have it too, and is never the source of what the host says itself. */
+static void put_ipv6_manners(struct nlmsghdr *request)
+{
+	const struct ifa_cacheinfo lifetime = {.ifa_prefered = 0, .ifa_valid = UINT32_MAX};
+
+	mnl_attr_put_u32(request, IFA_FLAGS, IFA_F_NODAD);
+	mnl_attr_put(request, IFA_CACHEINFO, sizeof(lifetime), &lifetime);
 }
 
 static int address_order(uint16_t type, uint16_t flags, const struct change *change)
@@ -228,6 +257,8 @@ static int address_order(uint16_t type, uint16_t flags, const struct change *cha
 	header->ifa_index = link.index;
 	mnl_attr_put(request, IFA_LOCAL, length, address);
 	mnl_attr_put(request, IFA_ADDRESS, length, address);
+	if (!address_is_ipv4(change->address))
+		put_ipv6_manners(request);
 	return netlink_ask_once(request, NULL, NULL);
 }
 
@@ -254,7 +285,7 @@ int host_add_address(struct host *host, const char *interface, struct ip_address
 
 	if (!name_valid(interface, IFNAMSIZ))
 		goto out;
-	rc = address_present(address);
+	rc = address_present(address, interface);
 	if (rc < 0)
 		goto out;
 	if (rc)
@@ -263,8 +294,8 @@ int host_add_address(struct host *host, const char *interface, struct ip_address
 	rc = address_change(host, &change);
 out:
 	if (rc)
-		log_error("cannot add %s/32 to interface %s: %s", address_format(address, text),
-			  interface, strerror(-rc));
+		log_error("cannot add %s/%d to interface %s: %s", address_format(address, text),
+			  address_is_ipv4(address) ? 32 : 128, interface, strerror(-rc));
 	return rc;
 }
 
@@ -297,8 +328,8 @@ static int address_restore(const struct change *change)
 	rc = address_order(RTM_DELADDR, 0, change);
 	if (!rc || rc == -ENODEV || rc == -EADDRNOTAVAIL)
 		return 0;
-	log_error("cannot remove %s/32 from interface %s: %s",
-		  address_format(change->address, text), change->interface, strerror(-rc));
+	log_error("cannot remove %s from interface %s: %s", address_format(change->address, text),
+		  change->interface, strerror(-rc));
 	return rc;
 }
 

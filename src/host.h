@@ -29,6 +29,9 @@ int host_take_back_sysctls(struct host *host, const char *interface);
 /* Takes every change back, the last one first, and removes the journal. Says what failed. */
 int host_restore(struct host *host);
 
+/* In front of a key: one of IPv6's. */
+#define HOST_IPV6 "ipv6."
+
 /*
  * Sets /proc/sys/net/ipv4/conf/INTERFACE/KEY to value (INTERFACE may be "all"), if it has another.
  * Returns 0 or -errno, having said why.
@@ -38,7 +41,10 @@ int host_set_sysctl(struct host *host, const char *interface, const char *key, i
 /* Reads it. Returns the value or -errno. */
 int host_get_sysctl(const char *interface, const char *key);
 
-/* Adds address/32 to the interface, if it is not on the host yet (then nothing is journalled). */
+/*
+ * Adds the address alone to the interface, if it is not on the host yet, or in IPv6 on that interface
+ * (then nothing is journalled).
+ */
 int host_add_address(struct host *host, const char *interface, struct ip_address address);
 
 #endif

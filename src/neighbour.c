@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Not to be asked for: fixed by somebody, or being asked for already. */
 #define NUD_LEAVE_ALONE (NUD_PERMANENT | NUD_NOARP | NUD_INCOMPLETE)
@@ -49,6 +50,24 @@ struct neighbours {
 	void *context;
 	struct watch *watches;
 };
+
+struct ip_address source_towards(struct ip_address destination)
+{
+	const struct endpoint discard = {destination, 9};
+	struct ip_address source = {0};
+	struct sockaddr_storage peer, own;
+	socklen_t length = endpoint_to_socket(&discard, &peer);
+	int fd = socket(peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return source;
+	/* Connecting a datagram socket sends nothing; it only looks up the route. */
+	if (!connect(fd, (struct sockaddr *)&peer, length) &&
+	    !getsockname(fd, (struct sockaddr *)&own, &length))
+		source = endpoint_of_socket(&own).address;
+	close(fd);
+	return source;
+}
 
 static void neighbour_lose(struct neighbour *neighbour)
 {

@@ -22,6 +22,12 @@ struct link_info {
 int link_get(const char *name, struct link_info *link);
 int link_get_by_index(int index, struct link_info *link);
 
+/*
+ * The address from which this host would speak to another: that by which the other's config knows it.
+ * None if there is no route.
+ */
+struct ip_address source_towards(struct ip_address destination);
+
 struct neighbour {
 	struct ip_address address; /* as asked for */
 	struct ip_address next_hop; /* the address itself where it is on the link */

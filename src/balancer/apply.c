@@ -39,6 +39,42 @@ static struct setting exchange(struct balancer *balancer, struct setting next)
 	return before;
 }
 
+static bool has_ipv6(const struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		if (!address_is_ipv4(config->services[i].address.address))
+			return true;
+	return false;
+}
+
+/*
+ * Where a VIP is put. In IPv4 a host answers ARP for all of its addresses by all of its interfaces; in IPv6
+ * an interface is asked for its own.
+ */
+static int add_vip(const struct config *config, struct ip_address vip, struct host *host)
+{
+	int err = 0;
+
+	if (address_is_ipv4(vip))
+		return host_add_address(host, "lo", vip);
+	for (size_t i = 0; !err && i < config->interface_count; i++)
+		err = host_add_address(host, config->interfaces[i], vip);
+	return err;
+}
+
+/* The kernel's FIB look-up in XDP, by which reports' packets find their client, wants it. */
+static int prepare_forwarding(struct host *host, const char *interface, bool ipv6)
+{
+	int err = host_set_sysctl(host, interface, "forwarding", 1);
+
+	if (err || !ipv6)
+		return err;
+	/* Who forwards no longer hears routers, unless told to. */
+	if (host_get_sysctl(interface, HOST_IPV6 "accept_ra") == 1)
+		err = host_set_sysctl(host, interface, HOST_IPV6 "accept_ra", 2);
+	return err ? err : host_set_sysctl(host, interface, HOST_IPV6 "forwarding", 1);
+}
+
 int balancer_prepare_host(struct balancer *balancer, const struct config *config,
 			  const struct config *known)
 {
@@ -46,11 +82,11 @@ int balancer_prepare_host(struct balancer *balancer, const struct config *config
 	int err = 0;
 
 	for (size_t i = 0; !err && i < config->service_count; i++)
-		if (!known || !config_has_address(known, config->services[i].address.address))
-			err = host_add_address(host, "lo", config->services[i].address.address);
-	/* The kernel's FIB look-up in XDP, by which reports' packets find their client, wants it. */
+		if (!known || !config_has_address(known, config->services[i].address.address) ||
+		    !address_is_ipv4(config->services[i].address.address))
+			err = add_vip(config, config->services[i].address.address, host);
 	for (size_t i = 0; !err && i < config->interface_count; i++)
-		err = host_set_sysctl(host, config->interfaces[i], "forwarding", 1);
+		err = prepare_forwarding(host, config->interfaces[i], has_ipv6(config));
 	return err;
 }
 

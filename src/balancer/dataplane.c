@@ -105,6 +105,8 @@ int dataplane_write_settings(struct dataplane *dataplane)
 	settings.udp_timeout_ticks = flow_udp_timeout_ticks(dataplane->config);
 	settings.answers_echo = dataplane->config->answers_echo;
 	settings.tracing = old.tracing;
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		settings.any_port |= !dataplane->config->services[i].address.port;
 	set_keys(dataplane->config, &settings);
 	/* Each stays where it is: packets come while this is written. */
 	for (size_t i = 0; i < dataplane->interface_count; i++) {

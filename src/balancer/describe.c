@@ -132,7 +132,7 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 	json_object_set_new(object, "address", json_string(address_format(config->address, text)));
 	json_set_integer(object, "weight", member->config->weight);
 	json_set_real(object, "weight_in_force", (double)member_weight(member) / WEIGHT_ONE);
-	json_object_set_new(object, "forward", json_string("l2"));
+	json_object_set_new(object, "forward", json_string(forward_name(config->forward)));
 	set_health(object, status, service, member);
 	json_object_set_new(object, "changed", changed_json(member));
 	json_object_set_new(object, "leaving", json_boolean(member->config->leaving));
@@ -200,7 +200,7 @@ json_t *describe_service(const struct status *status, size_t i, size_t first)
 	json_object_set_new(object, "name", json_string(config->name));
 	json_object_set_new(object, "address",
 			    json_string(endpoint_format(&config->address, text)));
-	json_object_set_new(object, "protocol", json_string("tcp"));
+	json_object_set_new(object, "protocol", json_string(protocol_name(config->protocol)));
 	json_object_set_new(object, "policy", json_string(policy_name(config->policy)));
 	json_set_integer(object, "choices", config->choices);
 	json_object_set_new(object, "signal", json_string(signal_name(config->signal)));

@@ -27,6 +27,7 @@ struct given {
 	bool servers[SERVERS_MAX];
 	uint32_t next_server; /* below it all are given out */
 	uint32_t *places; /* a hash table of the backends there are, by their indices; 0 = nobody */
+	bool varied; /* outer sources */
 };
 
 /* Twice as many as there can be, so that searches end soon; a power of two. */
@@ -178,12 +179,36 @@ void member_set_ramp(struct dataplane *dataplane, struct member *member, uint32_
 	set_cost(dataplane, member);
 }
 
+/*
+ * Whose packets those that we make for a backend are said to be. A varied source keeps what tells us from
+ * other balancers; what varies is put in by bpf/encap.h.
+ */
+static struct ip_address outer_source(struct ip_address backend, bool varied)
+{
+	struct ip_address own = source_towards(backend);
+
+	if (varied && address_is_ipv4(own))
+		own.word[3] = htonl(OUTER_SOURCE_IPV4) | (own.word[3] & htonl(0xFF));
+	return own;
+}
+
+/* In an order in which nothing half done is ever gone by. */
+static void backend_set_forward(struct backend *backend, enum forward forward, bool varied)
+{
+	if (forward == FORWARD_IPIP)
+		backend->outer_source = outer_source(backend->address, varied);
+	backend->varied = varied;
+	__atomic_store_n(&backend->forward, (uint8_t)forward, __ATOMIC_RELEASE);
+}
+
 /* link: of the interface that the neighbour is behind. */
 static void backend_set_mac(struct backend *backend, const struct neighbour *neighbour,
 			    const struct link_info *link)
 {
 	memcpy(backend->mac, neighbour->mac, sizeof(backend->mac));
 	memcpy(backend->source_mac, link->mac, sizeof(backend->source_mac));
+	if (backend->forward == FORWARD_IPIP)
+		backend->outer_source = outer_source(backend->address, backend->varied);
 	/* Last, because the data path goes by it. */
 	__atomic_store_n(&backend->ifindex, (uint32_t)neighbour->ifindex, __ATOMIC_RELEASE);
 }
@@ -242,6 +267,20 @@ static void enter_backend(struct dataplane *dataplane, uint32_t service,
 	__atomic_store_n(&backend->service, service, __ATOMIC_RELEASE);
 }
 
+/* Its reports come in packets of its own address then. */
+static void server_set_tunnelled(struct dataplane *dataplane, struct ip_address address)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.servers);
+	uint32_t key = address_report_id(address);
+	struct server server;
+
+	if (bpf_map_lookup_elem(map, &key, &server) || server.tunnelled)
+		return;
+	server.address = address;
+	server.tunnelled = 1;
+	bpf_map_update_elem(map, &key, &server, BPF_ANY);
+}
+
 static int fill_member(struct dataplane *dataplane, const struct balanced_service *service,
 		       struct member *member, struct given *given)
 {
@@ -257,6 +296,9 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 		return -ENOSPC;
 	}
 	enter_backend(dataplane, service->id, member);
+	backend_set_forward(&dataplane->backends[member->index], config->forward, given->varied);
+	if (config->forward == FORWARD_IPIP)
+		server_set_tunnelled(dataplane, config->address);
 	return 0;
 }
 
@@ -385,7 +427,7 @@ void services_free(struct balanced_service *services, size_t count)
 int tables_enter(struct dataplane *dataplane, struct config *config, const struct config *file,
 		 struct balanced_service **services)
 {
-	struct given given = {.next_server = 1};
+	struct given given = {.next_server = 1, .varied = config->outer_source_varied};
 	int err;
 
 	look_up_services(dataplane, &given);

@@ -1,16 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The values that are addresses, and what exactly is wrong with one that is not. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <string.h>
 
 #include "values.h"
+
+static const char *not_unicast_ipv6(struct ip_address address)
+{
+	struct in6_addr ipv6;
+
+	memcpy(&ipv6, &address, sizeof(ipv6));
+	if (IN6_IS_ADDR_UNSPECIFIED(&ipv6))
+		return "is the unspecified address";
+	if (IN6_IS_ADDR_MULTICAST(&ipv6))
+		return "is a multicast address";
+	if (IN6_IS_ADDR_LOOPBACK(&ipv6))
+		return "is a loopback address";
+	return IN6_IS_ADDR_LINKLOCAL(&ipv6) ? "is a link-local address" : NULL;
+}
 
 /* In the config an address is one machine's, or one service's. */
 static const char *not_unicast(struct ip_address address)
 {
 	uint32_t host = ntohl(address_ipv4(address).s_addr);
 
+	if (!address_is_ipv4(address))
+		return not_unicast_ipv6(address);
 	if (host == INADDR_ANY)
 		return "is the unspecified address";
 	if (host == INADDR_BROADCAST)
@@ -22,35 +37,33 @@ static const char *not_unicast(struct ip_address address)
 	return host >> 24 ? NULL : "is not an address of a machine";
 }
 
-/* It may be a wrong one, too. */
-static bool is_ipv6(const char *text)
+/* Where the port begins, with its colon, and the address before it; the text's end if there is none. */
+static const char *split(const char *text, char host[ADDRESS_TEXT_MAX])
 {
-	const char *colon = strchr(text, ':');
+	bool brackets = text[0] == '[';
+	const char *start = text + brackets, *end = strchrnul(start, brackets ? ']' : ':');
+	size_t length = (size_t)(end - start);
 
-	return text[0] == '[' || (colon && strchr(colon + 1, ':'));
-}
-
-/* For as long as only the one family is supported. */
-static int ipv4_endpoint_parse(const char *text, struct endpoint *endpoint)
-{
-	return is_ipv6(text) ? -EINVAL : endpoint_parse(text, endpoint);
+	host[0] = '\0';
+	if (length < ADDRESS_TEXT_MAX) {
+		memcpy(host, start, length);
+		host[length] = '\0';
+	}
+	return brackets && *end ? end + 1 : end;
 }
 
 /* endpoint_parse() only says no; people want to know what to look at. */
 static const char *endpoint_complaint(const char *text)
 {
-	const char *colon = strchrnul(text, ':');
-	size_t length = (size_t)(colon - text);
-	char host[ADDRESS_TEXT_MAX] = "";
+	char host[ADDRESS_TEXT_MAX];
+	const char *port = split(text, host);
 	struct ip_address address;
 
-	if (is_ipv6(text))
-		return "is an IPv6 address, which is not supported yet";
-	if (length < sizeof(host))
-		memcpy(host, text, length);
+	if (!address_parse(text, &address))
+		return address_is_ipv4(address) ? "has no port" : "is an address without brackets";
 	if (address_parse(host, &address))
-		return "is not an IPv4 address with a port";
-	return *colon ? "has a port that is not one of 1 to 65535" : "has no port";
+		return "is not an address with a port";
+	return *port ? "has a port that is not one of 1 to 65535" : "has no port";
 }
 
 const char *parse_unicast(const struct field *field, const char *text, void *value)
@@ -60,12 +73,10 @@ const char *parse_unicast(const struct field *field, const char *text, void *val
 	const char *wrong;
 
 	(void)field;
-	if (is_ipv6(text))
-		return "is an IPv6 address, which is not supported yet";
-	if (!ipv4_endpoint_parse(text, &endpoint))
+	if (!endpoint_parse(text, &endpoint))
 		return "has a port";
 	if (address_parse(text, &address))
-		return "is not an IPv4 address";
+		return text[0] == '[' ? "has brackets" : "is not an IP address";
 	wrong = not_unicast(address);
 	if (!wrong)
 		*(struct ip_address *)value = address;
@@ -85,13 +96,27 @@ const char *parse_prefix(const struct field *field, const char *text, void *valu
 	return NULL;
 }
 
+/* "ADDRESS:*" and "ADDRESS:0": every port. */
+static bool parse_any_port(const char *text, struct endpoint *endpoint)
+{
+	char host[ADDRESS_TEXT_MAX];
+	const char *port = split(text, host);
+	struct ip_address address;
+
+	if ((strcmp(port, ":*") != 0 && strcmp(port, ":0") != 0) || address_parse(host, &address) ||
+	    (text[0] == '[') == address_is_ipv4(address))
+		return false;
+	*endpoint = (struct endpoint){address, 0};
+	return true;
+}
+
 const char *parse_service_address(const struct field *field, const char *text, void *value)
 {
 	struct endpoint endpoint;
 	const char *wrong;
 
 	(void)field;
-	if (ipv4_endpoint_parse(text, &endpoint))
+	if (!parse_any_port(text, &endpoint) && endpoint_parse(text, &endpoint))
 		return endpoint_complaint(text);
 	wrong = not_unicast(endpoint.address);
 	if (!wrong)
@@ -105,10 +130,10 @@ static const char *parse_own_endpoint(const char *text, struct endpoint *to, boo
 	struct endpoint endpoint;
 	uint32_t host;
 
-	if (ipv4_endpoint_parse(text, &endpoint))
+	if (endpoint_parse(text, &endpoint))
 		return endpoint_complaint(text);
 	host = ntohl(address_ipv4(endpoint.address).s_addr);
-	if (IN_MULTICAST(host) || host == INADDR_BROADCAST)
+	if (address_is_ipv4(endpoint.address) && (IN_MULTICAST(host) || host == INADDR_BROADCAST))
 		return not_unicast(endpoint.address);
 	*to = endpoint;
 	*is_there = true;
@@ -129,7 +154,10 @@ const char *parse_listen(const struct field *field, const char *text, void *valu
 const char *parse_agent_listen(const struct field *field, const char *text, void *value)
 {
 	struct config *config = value;
+	struct endpoint endpoint;
 
 	(void)field;
+	if (!endpoint_parse(text, &endpoint) && !address_is_ipv4(endpoint.address))
+		return "is an IPv6 address, at which agents do not answer yet";
 	return parse_own_endpoint(text, &config->agent_listen, &config->agent_listening);
 }

@@ -55,6 +55,28 @@ static void check_own(struct config_source *source, const struct config *config,
 			       address_format(address, text), service->name, whose);
 }
 
+/* What packets to it need that the service and the backend may not have together. */
+static void check_forward(struct config_source *source, const struct service_config *service,
+			  const struct backend_config *backend, int line)
+{
+	bool ipv4 = address_is_ipv4(service->address.address);
+	char text[ADDRESS_TEXT_MAX];
+
+	if (!address_is_set(backend->address) || !address_is_set(service->address.address))
+		return;
+	address_format(backend->address, text);
+	if (backend->forward == FORWARD_L2 && address_is_ipv4(backend->address) != ipv4)
+		source_mistake(source, line, "address",
+			       "\"%s\" is of another family than the service, which forward: l2 "
+			       "does not bridge; expected an %s address, or forward: ipip",
+			       text, ipv4 ? "IPv4" : "IPv6");
+	if (service->feedback == FEEDBACK_POLL && !address_is_ipv4(backend->address))
+		source_mistake(source, line, "address",
+			       "\"%s\" is an IPv6 address, at which agents are not polled yet; "
+			       "expected an IPv4 address, or feedback: in-band",
+			       text);
+}
+
 static void check_backends(struct config_source *source, const struct config *config, size_t index)
 {
 	const struct service_config *service = &config->services[index];
@@ -68,6 +90,7 @@ static void check_backends(struct config_source *source, const struct config *co
 
 		backend = &service->backends[i];
 		check_own(source, config, backend->address, line, "address", "the server's");
+		check_forward(source, service, backend, line);
 		for (j = 0; j < i; j++) {
 			if (!same_address(backend->address, service->backends[j].address))
 				continue;

@@ -73,8 +73,12 @@ static void name_services(struct config *config)
 	for (i = 0; i < config->service_count; i++) {
 		struct service_config *service = &config->services[i];
 
-		if (!service->name[0] && service->address.port)
-			endpoint_format(&service->address, service->name);
+		if (service->name[0] || !address_is_set(service->address.address))
+			continue;
+		endpoint_format(&service->address, service->name);
+		/* One address may have a service in each protocol. */
+		if (service->protocol == IPPROTO_UDP)
+			strcat(service->name, "/udp");
 	}
 }
 
@@ -293,6 +297,16 @@ static const char *choice_name(const struct choice *choice, unsigned int value)
 			return choice->name;
 	}
 	return "unknown";
+}
+
+const char *protocol_name(uint8_t protocol)
+{
+	return choice_name(protocols, protocol);
+}
+
+const char *forward_name(enum forward forward)
+{
+	return choice_name(forwards, forward);
 }
 
 const char *policy_name(enum policy policy)

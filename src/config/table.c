@@ -81,15 +81,22 @@ static const struct choice poll_protocols[] = {
 	{0},
 };
 
-static const struct choice protocols[] = {
+const struct choice protocols[] = {
 	{"tcp", IPPROTO_TCP, false},
-	{"udp", 0, true},
+	{"udp", IPPROTO_UDP, false},
 	{0},
 };
 
-/* With one choice there is nothing to keep yet. */
-static const struct choice forwards[] = {
-	{"l2", 0, false}, {"l3", 0, true}, {"ipip", 0, true}, {"ip6ip6", 0, true}, {0},
+const struct choice forwards[] = {
+	{"l2", FORWARD_L2, false},
+	{"ipip", FORWARD_IPIP, false},
+	{0},
+};
+
+static const struct choice outer_sources[] = {
+	{"varied", true, false},
+	{"fixed", false, false},
+	{0},
 };
 
 static const struct field backend_fields[] = {
@@ -97,8 +104,9 @@ static const struct field backend_fields[] = {
 		.key = "address",
 		.roles = BALANCER,
 		.required = true,
-		.sentence = "The server's own IPv4 address, not the service's.",
-		.expected = "an IPv4 address of the server's own, such as 10.1.0.3",
+		.sentence = "The server's own IP address, not the service's; with forward: ipip it "
+			    "may be of the other family.",
+		.expected = "an IP address of the server's own, such as 10.1.0.3 or 2001:db8::3",
 		.parse = parse_unicast,
 		KEPT_IN(struct backend_config, address),
 	},
@@ -116,10 +124,12 @@ static const struct field backend_fields[] = {
 	{
 		.key = "forward",
 		.roles = BALANCER,
-		.sentence = "How packets reach it: l2 writes its MAC address into them.",
+		.sentence = "How packets reach it: l2 writes its MAC address into them, ipip puts "
+			    "them into packets to its own address, which routers may forward.",
 		.fallback = "l2",
 		.parse = parse_choice,
 		.choices = forwards,
+		KEPT_IN(struct backend_config, forward),
 	},
 	{
 		.key = "draining",
@@ -238,8 +248,11 @@ static const struct field service_fields[] = {
 		.key = "address",
 		.roles = BOTH,
 		.required = true,
-		.sentence = "The virtual IP address and port that clients connect to.",
-		.expected = "an IPv4 address and a port, such as 10.1.0.100:80",
+		.sentence =
+			"The virtual IP address and port that clients connect to; port * is every "
+			"port that no other service of the address has.",
+		.expected = "an IP address and a port, such as 10.1.0.100:80, [2001:db8::64]:80 or "
+			    "10.1.0.100:*",
 		.parse = parse_service_address,
 		KEPT_IN(struct service_config, address),
 	},
@@ -530,7 +543,8 @@ static const struct field config_fields[] = {
 		.sentence =
 			"Where status page, metrics and API are answered in HTTP, read-only; if "
 			"absent, a balancer's are on 127.0.0.1:9570 and a server's nowhere.",
-		.expected = "an IPv4 address and a port, such as 127.0.0.1:9570, or none",
+		.expected =
+			"an IP address and a port, such as 127.0.0.1:9570 or [::1]:9570, or none",
 		/* Sets `listening` and `listen_given` too. */
 		.parse = parse_listen,
 	},
@@ -550,7 +564,7 @@ static const struct field config_fields[] = {
 		.sentence = "The balancers that this server reports its load to; with [] it "
 			    "only meters.",
 		.expected = "a list of up to " TEXT_OF(
-			BALANCERS_MAX) " IPv4 addresses of balancers' own, such as [10.1.0.2]",
+			BALANCERS_MAX) " IP addresses of balancers' own, such as [10.1.0.2]",
 		.may_be_empty = true,
 		.parse = parse_unicast,
 		.max = BALANCERS_MAX,
@@ -617,6 +631,17 @@ static const struct field config_fields[] = {
 		.max = 67108864,
 		KEPT_IN(struct config, meter_entries),
 		.fixed = "the requests are metered in a table of that size",
+	},
+	{
+		.key = "outer_source",
+		.roles = BALANCER,
+		.sentence = "The source of the packets that forward: ipip makes: varied depends on "
+			    "the flow, so that a server spreads them over its queues; fixed is the "
+			    "balancer's own address, for networks that drop others.",
+		.fallback = "varied",
+		.parse = parse_choice,
+		.choices = outer_sources,
+		KEPT_IN(struct config, outer_source_varied),
 	},
 	{
 		.key = "hash_seed",

@@ -64,6 +64,8 @@ struct mapping {
 extern const struct mapping config_mapping;
 extern const struct mapping service_mapping;
 
+extern const struct choice protocols[];
+extern const struct choice forwards[];
 extern const struct choice policies[];
 extern const struct choice signals[];
 extern const struct choice feedbacks[];

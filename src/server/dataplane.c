@@ -29,25 +29,6 @@
 /* Reports say for so long that the counters began anew, so that a lost one does no harm. */
 #define RESTARTED_NS 1000000000ULL
 
-/* The address from which this host would speak to another: that by which a balancer's config knows it. */
-static struct ip_address source_towards(struct ip_address destination)
-{
-	const struct endpoint discard = {destination, 9};
-	struct ip_address source = {0};
-	struct sockaddr_storage peer, own;
-	socklen_t length = endpoint_to_socket(&discard, &peer);
-	int fd = socket(peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return source;
-	/* Connecting a datagram socket sends nothing; it only looks up the route. */
-	if (!connect(fd, (struct sockaddr *)&peer, length) &&
-	    !getsockname(fd, (struct sockaddr *)&own, &length))
-		source = endpoint_of_socket(&own).address;
-	close(fd);
-	return source;
-}
-
 /* Without a balancer nobody asks for the id; the interface's first address will do. */
 static struct ip_address first_address(const char *interface)
 {

@@ -78,7 +78,8 @@ static json_t *services_json(const struct config *config)
 		endpoint_format(&config->services[i].address, text);
 		json_object_set_new(object, "name", json_string(config->services[i].name));
 		json_object_set_new(object, "address", json_string(text));
-		json_object_set_new(object, "protocol", json_string("tcp"));
+		json_object_set_new(object, "protocol",
+				    json_string(protocol_name(config->services[i].protocol)));
 		json_array_append_new(array, object);
 	}
 	return array;

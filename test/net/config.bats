@@ -95,7 +95,7 @@ told() { # LINE KEY WORDS
 @test "--explain tells every key" {
 	run "$plimsoll" check-config --explain balancer
 	[ "$status" -eq 0 ]
-	for key in interfaces listen report_key echo flow_table entries udp_timeout hash_seed services name address \
+	for key in interfaces listen report_key echo flow_table entries udp_timeout outer_source hash_seed services name address \
 		protocol policy choices signal feedback stale_after ring_size backends weight forward; do
 		grep -qE "^ *$key: (required|optional|default )" <<<"$output"
 	done
@@ -245,16 +245,16 @@ told() { # LINE KEY WORDS
 	told 3 address '"10.1.0.100" has no port'
 }
 
-@test "an IPv6 service" {
-	server_file 'services: [{address: "[2001:db8::1]:80"}]' >file.yaml
+@test "an IPv6 service without brackets" {
+	server_file 'services: [{address: "2001:db8::1"}]' >file.yaml
 	check
-	told 3 address 'not supported yet'
+	told 3 address 'without brackets'
 }
 
 @test "a bad backend address" {
 	balancer_file '' 10.1.0.300 >file.yaml
 	check
-	told 7 address '"10.1.0.300" is not an IPv4 address'
+	told 7 address '"10.1.0.300" is not an IP address'
 }
 
 @test "a multicast backend" {
