@@ -51,14 +51,26 @@ json_t *plan_of_config(const struct config *config)
 	return plan;
 }
 
-/* The values of `key` in an array of objects, without backends that only stay for their connections. */
+/* Backends that only stay for their connections, or that somebody has added by hand, are in no file. */
+static bool is_of_file(const json_t *object)
+{
+	json_t *change;
+	size_t i;
+
+	json_array_foreach (json_object_get(object, "changed"), i, change)
+		if (!strcmp(json_string_value(change), "added"))
+			return false;
+	return !json_is_true(json_object_get(object, "leaving"));
+}
+
+/* The values of `key` in an array of objects. */
 static void collect(const json_t *objects, const char *key, json_t *into)
 {
 	json_t *object;
 	size_t i;
 
 	json_array_foreach ((json_t *)objects, i, object)
-		if (!json_is_true(json_object_get(object, "leaving")))
+		if (is_of_file(object))
 			json_array_append(into, json_object_get(object, key));
 }
 

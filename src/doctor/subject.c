@@ -129,49 +129,66 @@ static bool config_of(const char *instance, char path[PATH_MAX])
 	return length > 0;
 }
 
-static void compare_instance(const char *name, void *context)
+/* The process that has the instance's lock; 0 if none has. */
+static pid_t daemon_of(const char *instance)
 {
-	struct subject *subject = context;
 	char path[PATH_MAX];
-
-	if (!*subject->instance && config_of(name, path) && !strcmp(path, subject->config_path))
-		snprintf(subject->instance, sizeof(subject->instance), "%s", name);
-}
-
-/* Without a name: the one that was started with that file, or the only one if there is no file. */
-static int find_instance(struct subject *subject, const char *instance, bool json)
-{
-	if (instance || !*subject->config_path)
-		return answer_instance(json, instance, subject->instance);
-	runtime_each(compare_instance, subject);
-	return 0;
-}
-
-static void find_daemon(struct subject *subject)
-{
-	char path[PATH_MAX], status[PATH_MAX];
 	long pid;
 
-	if (!*subject->instance)
+	runtime_path(instance, "lock", path, sizeof(path));
+	if (!look_number(&(struct subject){.root = ""}, &pid, "%s", path) || pid <= 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%ld", pid);
+	return access(path, F_OK) ? 0 : (pid_t)pid;
+}
+
+/* Is it in our network? Who does not run is in none. */
+static bool is_here(pid_t daemon)
+{
+	char path[64], own[64] = "", other[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)daemon);
+	return !daemon || readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0 ||
+	       readlink(path, other, sizeof(other) - 1) < 0 || !strcmp(own, other);
+}
+
+/* Those that may be meant when none is named. */
+struct instance_search {
+	struct subject *subject;
+	size_t count; /* the last one's name is the subject's instance */
+};
+
+static void consider_instance(const char *name, void *context)
+{
+	struct instance_search *search = context;
+	struct subject *subject = search->subject;
+	char path[PATH_MAX];
+
+	if (!is_here(daemon_of(name)) ||
+	    (*subject->config_path &&
+	     (!config_of(name, path) || strcmp(path, subject->config_path) != 0)))
 		return;
-	runtime_path(subject->instance, "lock", path, sizeof(path));
-	/* The lock is where it is, whatever root the host's files have. */
-	if (look_number(&(struct subject){.root = ""}, &pid, "%s", path) && pid > 0) {
-		snprintf(status, sizeof(status), "/proc/%ld", pid);
-		subject->daemon = access(status, F_OK) ? 0 : (pid_t)pid;
+	snprintf(subject->instance, sizeof(subject->instance), "%s", name);
+	search->count++;
+}
+
+/* Without a name: the one that was started with that file; without a file, the only one here. */
+static int find_instance(struct subject *subject, const char *instance, bool json)
+{
+	struct instance_search search = {.subject = subject};
+
+	if (!instance) {
+		runtime_each(consider_instance, &search);
+		if (search.count == 1 || *subject->config_path)
+			return 0;
 	}
+	return answer_instance(json, instance, subject->instance);
 }
 
 /* Another network than the daemon's has other interfaces: everything we could say would be wrong. */
 static int check_network(const struct subject *subject, bool json)
 {
-	char path[64], own[64] = "", other[64] = "";
-
-	if (!subject->daemon)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)subject->daemon);
-	if (readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0 ||
-	    readlink(path, other, sizeof(other) - 1) < 0 || !strcmp(own, other))
+	if (is_here(subject->daemon))
 		return 0;
 	answer_fail(json,
 		    "instance %s runs in another network namespace; look from inside: nsenter "
@@ -265,7 +282,8 @@ int subject_open(struct subject *subject, const char *config_path, const char *i
 	err = find_instance(subject, instance, json);
 	if (err)
 		return err;
-	find_daemon(subject);
+	if (*subject->instance)
+		subject->daemon = daemon_of(subject->instance);
 	err = check_network(subject, json);
 	if (err)
 		return err;

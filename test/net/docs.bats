@@ -74,6 +74,11 @@ anchors() { # FILE
 		done | none 'no such file'
 }
 
+@test "every alert has its heading, and every heading its alert" {
+	diff <(sed -n 's/.*alert: //p' packaging/prometheus/plimsoll.rules.yaml | sort) \
+		<(sed -n 's/^## //p' doc/alarms.md | sort)
+}
+
 @test "the manual has a page for every verb, and mandoc finds nothing" {
 	local verb page
 

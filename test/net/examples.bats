@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The README's three machines, and the examples of the manual, as they stand there.
+# The README's three machines, the examples of the manual and the guide to deployment, as they stand there.
 
 load helpers
 
@@ -12,7 +12,7 @@ setup_file() {
 	done
 }
 
-@test "three machines by the README, and all examples of the manual" {
+@test "three machines by the README, all examples of the manual, three machines by the guide" {
 	local machine
 
 	for machine in b2 b3; do
@@ -23,5 +23,6 @@ setup_file() {
 	echo "$output"
 	expect "$status" -eq 0
 	says '# plimsoll balancer --config balancer.yaml'
+	says '# plimsoll balancer --config balancer.yaml --takeover'
 	expect "$(grep -c '^# plimsoll' <<<"$output")" -ge 12
 }
