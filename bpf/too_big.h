@@ -118,15 +118,19 @@ static __always_inline int link_header_move(struct xdp_md *xdp, __u32 link_lengt
 {
 	__u8 link[LINK_HEADER_MAX], mac[ETH_ALEN];
 
-	if (link_length < ETH_HLEN || link_length > sizeof(link) ||
-	    bpf_xdp_load_bytes(xdp, 0, link, sizeof(link)))
+	if (bpf_xdp_load_bytes(xdp, 0, link, sizeof(link)))
 		return -1;
 	mac_copy(mac, link);
 	mac_copy(link, link + ETH_ALEN);
 	mac_copy(link + ETH_ALEN, mac);
 	if (bpf_xdp_adjust_head(xdp, -(int)length))
 		return -1;
-	return (int)bpf_xdp_store_bytes(xdp, 0, link, link_length);
+	/* See trace_copy(): the very register that is compared. */
+	link_length -= ETH_HLEN;
+	asm volatile("" : "+r"(link_length));
+	if (link_length > sizeof(link) - ETH_HLEN)
+		return -1;
+	return (int)bpf_xdp_store_bytes(xdp, 0, link, link_length + ETH_HLEN);
 }
 
 /*
