@@ -72,12 +72,11 @@ static bool looks_the_same(const struct sides *sides)
 static int refuse(const struct inheritance *inheritance, const struct inherited_map *entry,
 		  const char *what)
 {
-	log_error(
-		"instance \"%s\" cannot be taken over: in the map %s, %s is another one than in the "
-		"predecessor's data path, which goes on as it is. Start that version again, or end "
-		"it: what remove %s and the programs at tc take away is its connections, too",
-		inheritance->runtime->name, bpf_map__name(entry->map), what,
-		inheritance->runtime->pins);
+	log_error("instance \"%s\" cannot be taken over: in the map %s, %s is another one than in "
+		  "the predecessor's data path, which goes on as it is. Start the version and the "
+		  "configuration that were there; or end those in good order, which forgets the "
+		  "connections, and then start these",
+		  inheritance->runtime->name, bpf_map__name(entry->map), what);
 	return -EPROTO;
 }
 
@@ -87,9 +86,10 @@ static int check(const struct inheritance *inheritance, const struct inherited_m
 {
 	const struct inherit_rule *rule = entry->rule;
 
-	if (rule->how == INHERIT_SAME &&
-	    (!looks_the_same(sides) || (!sides->same_size && !rule->any_size)))
+	if (rule->how == INHERIT_SAME && !looks_the_same(sides))
 		return refuse(inheritance, entry, "an entry");
+	if (rule->how == INHERIT_SAME && !sides->same_size)
+		return refuse(inheritance, entry, "the number of entries, as configured,");
 	if (!rule->needs[0])
 		return 0;
 	if (!sides->same_key)
@@ -307,14 +307,6 @@ int inherit_copy(struct inheritance *inheritance)
 			err = copy_map(inheritance, entry);
 	}
 	return err;
-}
-
-int inherit_old(const struct inheritance *inheritance, const char *map)
-{
-	for (size_t i = 0; i < inheritance->count; i++)
-		if (!strcmp(bpf_map__name(inheritance->maps[i].map), map))
-			return inheritance->maps[i].shared ? -1 : inheritance->maps[i].old;
-	return -1;
 }
 
 static bool is_ours(const struct inheritance *inheritance, const char *name)

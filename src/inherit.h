@@ -34,7 +34,6 @@ struct inherit_rule {
 	enum inherit_how how;
 	/* Members that tell what is what: without them, or with another key, nothing can be inherited. */
 	const char *needs[INHERIT_NEEDS_MAX];
-	bool any_size; /* INHERIT_SAME: if it is only the size that differs, the caller converts */
 };
 
 struct inherited_map {
@@ -63,9 +62,6 @@ int inherit_open(struct inheritance *inheritance, struct bpf_object *object,
 
 /* After it is loaded: copies what is not shared. */
 int inherit_copy(struct inheritance *inheritance);
-
-/* The predecessor's map where it is not shared, or -1. Lives as long as the inheritance. */
-int inherit_old(const struct inheritance *inheritance, const char *map);
 
 /* Pins the new maps, in the place of the predecessor's. */
 int inherit_keep(struct inheritance *inheritance);

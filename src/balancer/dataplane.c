@@ -100,6 +100,13 @@ int dataplane_write_settings(struct dataplane *dataplane)
 	uint32_t zero = 0;
 
 	bpf_map_lookup_elem(map, &zero, &old);
+	if (old.hash_seed && dataplane->config->hash_seed &&
+	    dataplane->config->hash_seed != old.hash_seed) {
+		log_error("hash_seed: 0x%llx is in force, and all connections would be forgotten "
+			  "with another; end that data path in good order (SIGTERM) first",
+			  (unsigned long long)old.hash_seed);
+		return -EPROTO;
+	}
 	settings.hash_seed = choose_hash_seed(dataplane->config, &old);
 	settings.flow_buckets = (uint32_t)dataplane->flow_buckets;
 	settings.udp_timeout_ticks = flow_udp_timeout_ticks(dataplane->config);

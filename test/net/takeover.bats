@@ -72,6 +72,18 @@ goes_on() {
 	done
 }
 
+@test "one that would forget the connections does not: another seed, another size of the flow table" {
+	set -- b1 "$(daemon_of b1)" "$(programs_of b1)"
+	{ cat "$STATE/b1/balancer.yaml" && echo 'hash_seed: 4711'; } >"$BATS_TEST_TMPDIR/b.yaml"
+	run -1 take_over b1 --config "$BATS_TEST_TMPDIR/b.yaml"
+	says 'hash_seed'
+	goes_on "$@"
+	{ cat "$STATE/b1/balancer.yaml" && echo 'flow_table: {entries: 4096}'; } >"$BATS_TEST_TMPDIR/b.yaml"
+	run -1 take_over b1 --config "$BATS_TEST_TMPDIR/b.yaml"
+	says 'the number of entries'
+	goes_on "$@"
+}
+
 @test "one that hangs does not, a third is told of it, and it can be killed" {
 	local hanging
 
