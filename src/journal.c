@@ -237,10 +237,12 @@ int journal_drop(struct journal *journal, const struct change *change)
 		log_error("cannot write the journal %s anew: %s", journal->path, strerror(-rc));
 		return rc;
 	}
-	while (*place != change)
+	while (*place && *place != change)
 		place = &(*place)->earlier;
-	*place = change->earlier;
-	free((void *)change);
+	if (*place) {
+		*place = change->earlier;
+		free((void *)change);
+	}
 	return 0;
 }
 
