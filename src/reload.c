@@ -184,18 +184,46 @@ void reload_answer(const struct reload *reload, struct http_request *request, bo
 					 reload->undone));
 }
 
+static void log_mistake(const json_t *mistake)
+{
+	const char *key = json_string_value(json_object_get(mistake, "key"));
+	const char *message = json_string_value(json_object_get(mistake, "message"));
+	char text[LINE_TEXT_MAX];
+	const struct log_field fields[] = {
+		{"file", json_string_value(json_object_get(mistake, "file")), 0},
+		{"line", NULL, json_integer_value(json_object_get(mistake, "line"))},
+		{"key", key ? key : "", 0},
+		{"mistake", message, 0},
+		{0},
+	};
+
+	log_event(LOG_ERROR, "config-mistake", fields, "%s", mistake_text(mistake, text));
+}
+
+static void log_sentences(const json_t *sentences, const char *event, const char *prefix)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (sentences, i, item) {
+		const char *sentence = json_string_value(item);
+		const struct log_field fields[] = {{"change", sentence, 0}, {0}};
+
+		log_event(LOG_NOTICE, event, fields, "%s%s", prefix, sentence);
+	}
+}
+
 void reload_log(const struct reload *reload)
 {
-	char text[LINE_TEXT_MAX];
 	json_t *item;
 	size_t i;
 
 	json_array_foreach (reload->mistakes, i, item)
-		log_error("%s", mistake_text(item, text));
-	json_array_foreach (reload->changes, i, item)
-		log_notice("%s", json_string_value(item));
-	json_array_foreach (reload->undone, i, item)
-		log_notice("made by hand, and undone by the file: %s", json_string_value(item));
+		log_mistake(item);
+	if (json_array_size(reload->mistakes))
+		return;
+	log_sentences(reload->changes, "config-change", "");
+	log_sentences(reload->undone, "config-undone", "made by hand, and undone by the file: ");
 }
 
 bool reload_asked(struct http_request *request, bool *check)

@@ -356,6 +356,7 @@ static int start(struct balancer *balancer)
 	balancer->weights = weights_open(&balancer->dataplane);
 	sources->weights = balancer->weights;
 	sources->balancer = balancer;
+	leave_begin(balancer);
 	if (!balancer->weights)
 		return -ENOMEM;
 	if (!daemon->inherited)

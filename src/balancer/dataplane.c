@@ -184,6 +184,8 @@ int dataplane_load(struct dataplane *dataplane, struct config *config, const str
 		err = enter_interface(dataplane, config->interfaces[i]);
 	if (!err)
 		err = dataplane_write_settings(dataplane);
+	if (!err)
+		err = leave_inherit(dataplane);
 	return err ? err : tables_fill(dataplane);
 }
 

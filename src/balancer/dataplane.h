@@ -106,6 +106,12 @@ int dataplane_load(struct dataplane *dataplane, struct config *config, const str
 		   const struct runtime *runtime);
 
 /*
+ * Adds to the configuration those of a predecessor's whom it does not name and who have connections:
+ * they leave. 0 or -ENOMEM.
+ */
+int leave_inherit(struct dataplane *dataplane);
+
+/*
  * Attaches the programs to the interfaces of the configuration, in the place of a predecessor's:
  * on all of them, or on none. From here on a successor finds this dataplane.
  */

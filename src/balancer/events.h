@@ -32,7 +32,7 @@
 	X(RELOAD_REFUSED, "reload-refused",                                                        \
 	  "the configuration file was read again, and nothing has changed")                        \
 	X(BACKEND_ADDED, "backend-added", "a backend was added by hand")                           \
-	X(LEAVING, "leaving",                                                                      \
+	X(LEAVING, "backend-leaving",                                                              \
 	  "a backend was removed: it drains until its last connection has ended")                  \
 	X(BACKEND_REMOVED, "backend-removed", "a backend is gone that was removed")                \
 	X(NO_BACKEND, "no-backend", "a service has no backend for new connections any more")       \

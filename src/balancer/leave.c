@@ -4,13 +4,16 @@
  * force, drains, and is removed when the last connection has ended. Where nobody else of the service
  * can take new connections yet, it goes on taking them.
  */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "balancer.skel.h"
 #include "balancer/balancer_private.h"
 #include "balancer/flows.h"
 #include "balancer/status_private.h"
+#include "balancer/tables.h"
 #include "clock.h"
 #include "config/amend.h"
 #include "config/compare.h"
@@ -139,6 +142,46 @@ int leave_keep(const struct balancer *balancer, struct config *config, const uin
 		err = next ? keep_members(service, next, alive) :
 			     keep_service(config, service, alive);
 	}
+	return err;
+}
+
+/* The configuration's service that has that id in the kernel; NULL: none has. */
+static struct service_config *find_by_id(const struct dataplane *dataplane, uint32_t id)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.services);
+	struct config *config = dataplane->config;
+	struct service service;
+
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct service_key key = service_key(&config->services[i]);
+
+		if (!bpf_map_lookup_elem(map, &key, &service) && service.id == id)
+			return &config->services[i];
+	}
+	return NULL;
+}
+
+int leave_inherit(struct dataplane *dataplane)
+{
+	uint32_t *alive = leave_count(dataplane);
+	int err = alive ? 0 : -ENOMEM;
+
+	for (uint32_t i = 1; !err && i < BACKENDS_MAX; i++) {
+		struct backend_config backend;
+		struct service_config *service =
+			dataplane->backends[i].service && alive[i] ?
+				find_by_id(dataplane, dataplane->backends[i].service) :
+				NULL;
+
+		if (!service || service_find_backend(service, dataplane->backends[i].address, i))
+			continue;
+		backend_begin(&backend);
+		backend.address = dataplane->backends[i].address;
+		backend.leaving = true;
+		backend.draining = true;
+		err = service_append(service, &backend);
+	}
+	free(alive);
 	return err;
 }
 

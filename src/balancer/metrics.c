@@ -171,8 +171,8 @@ static void write_metric(FILE *out, const struct sources *sources, const struct 
 				.traffic = traffic_of(status, k),
 				.load = dataplane->loads[service->members[j].server],
 				.evidence = dataplane->healths[service->members[j].index],
-				.by_old_key = dataplane_old_key_reports(
-					dataplane, service->members[j].server),
+				.by_old_key = dataplane_old_key_reports(dataplane,
+									service->members[j].server),
 			};
 
 			if (!in_scope(scope, &m, told))
