@@ -159,7 +159,8 @@ static int forget_one(struct balancer *balancer, struct ip_address address)
 static bool ring_differs(const struct balanced_service *now, const struct balanced_service *before)
 {
 	if (now->config->backend_count != before->config->backend_count ||
-	    now->config->ring_size != before->config->ring_size)
+	    now->config->ring_size != before->config->ring_size ||
+	    now->config->all_down != before->config->all_down)
 		return true;
 	for (size_t i = 0; i < now->config->backend_count; i++)
 		if (now->members[i].index != before->members[i].index ||

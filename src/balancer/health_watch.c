@@ -12,6 +12,8 @@
 /* A suspicion that comes again within this time is the same: it is told once. */
 #define SUSPICION_ENDS_NS 1000000000ULL
 
+/* So long after a trial was due, it is not waited for any more. */
+#define UNTRIED_NS 1000000000ULL
 /* A report may take so long to arrive. */
 #define ON_ITS_WAY_NS 20000000ULL
 
@@ -23,6 +25,26 @@ static bool look_for_silence(struct backend *backend, struct health *evidence, u
 	health_suspect(evidence, now);
 	__atomic_store_n(&backend->suspect, 1, __ATOMIC_RELEASE);
 	return true;
+}
+
+/* What was held against it says nothing of it now. */
+static void end_suspicion(struct dataplane *dataplane, struct member *member)
+{
+	struct health *evidence = &dataplane->healths[member->index];
+
+	evidence->unanswered = 0;
+	evidence->unanswered_ns = 0;
+	evidence->suspect_ns = 0;
+	__atomic_store_n(&dataplane->backends[member->index].suspect, 0, __ATOMIC_RELEASE);
+	member->health.suspect_ns = 0;
+}
+
+/* Nobody has come to try it for a while: then its check has to do. */
+static bool is_acquitted(const struct health *evidence, const struct check_record *record,
+			 uint64_t now)
+{
+	return record && record->verdict == CHECK_UP && !record->failed &&
+	       (int64_t)(now - evidence->trial_ns) > (int64_t)UNTRIED_NS;
 }
 
 static struct health_facts gather(struct dataplane *dataplane, const struct service_config *service,
@@ -37,6 +59,8 @@ static struct health_facts gather(struct dataplane *dataplane, const struct serv
 		member->health.asked_ns = now;
 	if (spared)
 		member->health.suspect_ns = now;
+	if (spared && is_acquitted(evidence, record, now))
+		end_suspicion(dataplane, member);
 	return (struct health_facts){
 		.verdict = record ? record->verdict : CHECK_UNDECIDED,
 		.draining = member->config->draining,
@@ -79,18 +103,12 @@ static void set_state(struct member *member, enum health_state state)
 	member->health.since = time(NULL);
 }
 
-/* What was held against a backend before it was down says nothing of it now. */
 static void come_back(struct health_watch *watch, const struct service_config *service,
 		      struct member *member, uint64_t now)
 {
 	struct dataplane *dataplane = watch->dataplane;
-	struct health *evidence = &dataplane->healths[member->index];
 
-	evidence->unanswered = 0;
-	evidence->unanswered_ns = 0;
-	evidence->suspect_ns = 0;
-	__atomic_store_n(&dataplane->backends[member->index].suspect, 0, __ATOMIC_RELEASE);
-	member->health.suspect_ns = 0;
+	end_suspicion(dataplane, member);
 	if (!service->slow_start_ns)
 		return;
 	member->health.back_ns = now;

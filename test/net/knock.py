@@ -4,13 +4,14 @@
 
     knock.py VIP RATE SECONDS [PATH]
 
-Prints "started" after a second, and at the end a line of JSON: how many were begun, answered, refused, reset,
+Prints "started" after a second, and at the end, or when it is sent SIGTERM, a line of JSON: how many were begun, answered, refused, reset,
 timed out (after 8 s); how many were answered only after 0.9 s, which is when a lost SYN is repeated; and
 by which servers, as /name says.
 """
 import asyncio
 import collections
 import json
+import signal
 import sys
 import time
 
@@ -48,8 +49,11 @@ async def main():
     tally = dict.fromkeys(("begun", "answered", "wrong", "refused", "reset", "timed_out", "late"), 0)
     names = collections.Counter()
     start = time.monotonic()
-    told, tasks = False, []
+    told, tasks, enough = False, [], asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, enough.set)
     for number in range(int(rate * seconds)):
+        if enough.is_set():
+            break
         await asyncio.sleep(max(0, start + number / rate - time.monotonic()))
         tasks.append(asyncio.create_task(knock(vip, path, tally, names)))
         if not told and time.monotonic() - start > 1:
