@@ -289,6 +289,12 @@ test: ## install what is missing, build, pass all tests
 	@test/page/fetch-axe $(BUILD)/page
 	@test/run
 
+.PHONY: test-families
+test-families: ## real requests to both families, by L2 and in packets, in every combination
+	@packaging/deps build test
+	@$(MAKE) --no-print-directory all
+	@EVERY_COMBINATION=yes bats test/net/families.bats
+
 .PHONY: test-page
 test-page: ## the status page in a real browser
 	@packaging/deps build test

@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Services and servers of both families, by L2 and inside packets (forward: ipip): real requests, and
+# reports that come back, in each combination.
+
+load helpers
+
+setup_file() {
+	local machine
+
+	open_lab clients=1 balancers=1 servers=2
+	[ -n "${LAB:-}" ] || return 0
+	lab nginx
+	lab config
+	for machine in c1 b1 s1 s2; do
+		inside "$machine" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.eth0.disable_ipv6=0 \
+			net.ipv6.conf.lo.disable_ipv6=0
+		ip -n "$(namespace "$machine")" address add "$(address6 "$machine")/64" dev eth0 nodad
+	done
+}
+
+teardown() {
+	[ -n "${LAB:-}" ] || return 0
+	lab stop all
+}
+
+address6() {
+	local last
+	last=$(address "$1")
+	echo "2001:db8::${last##*.}"
+}
+
+# begin VIP BACKENDS FORWARD [KEYS...]: VIP and BACKENDS: 4 or 6.
+begin() {
+	local vip=$LAB_VIP balancer s1 s2 machine brackets=$LAB_VIP
+	s1=$(address s1) s2=$(address s2) balancer=$(address b1)
+	if [ "$1" = 6 ]; then
+		vip=2001:db8::64 brackets="[2001:db8::64]"
+	fi
+	if [ "$2" = 6 ]; then
+		s1=$(address6 s1) s2=$(address6 s2) balancer=$(address6 b1)
+	fi
+	cat >"$STATE/b1/balancer.yaml" <<-END
+		interfaces: [eth0]
+		listen: none
+		${4:-}
+		services:
+		  - name: web
+		    address: "$brackets:80"
+		    weights: configured
+		    backends:
+		      - {address: "$s1", forward: $3}
+		      - {address: "$s2", forward: $3}
+	END
+	for machine in s1 s2; do
+		cat >"$STATE/$machine/server.yaml" <<-END
+			interfaces: [eth0]
+			balancers: ["$balancer"]
+			services: [{name: web, address: "$brackets:80"}]
+		END
+	done
+	url=http://$brackets/name
+	lab start all
+	[ "$1" = 4 ] || listen_in_ipv6 "$vip"
+}
+
+# nginx of the lab listens in IPv4: a second one for the VIP.
+listen_in_ipv6() {
+	local machine
+
+	for machine in s1 s2; do
+		inside "$machine" python3 "$BATS_TEST_DIRNAME/name6.py" "$1" "$machine" </dev/null >/dev/null 2>&1 3>&- &
+	done
+	wait_until 5 inside s1 bash -c "ss -Hltn6 | grep -q ':80 '"
+	wait_until 5 inside s2 bash -c "ss -Hltn6 | grep -q ':80 '"
+}
+
+# Each costs some seconds: two of them show both families, both ways and both outer headers.
+one_of_all() {
+	[ -n "${EVERY_COMBINATION:-}" ] || skip 'make test-families runs every combination'
+}
+
+# Every request is answered, by each of the two, and both have told their load.
+works() {
+	local _
+
+	for _ in {1..40}; do
+		inside c1 curl -sS --max-time 5 "$url"
+	done | sort | uniq -c >"$BATS_TEST_TMPDIR/answers"
+	cat "$BATS_TEST_TMPDIR/answers"
+	[ "$(awk '{ sum += $1 } END { print sum }' "$BATS_TEST_TMPDIR/answers")" -eq 40 ]
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/answers")" -eq 2 ]
+	show b1 '.services[0].backends[] | [.address, .reports, .connections]' >&2
+	[ "$(show b1 '[.services[0].backends[].reports > 0] | all')" = true ]
+}
+
+@test "IPv6 by L2" {
+	begin 6 6 l2
+	works
+}
+
+@test "IPv4 in IPv4" {
+	one_of_all
+	begin 4 4 ipip
+	works
+}
+
+@test "IPv6 in IPv6" {
+	one_of_all
+	begin 6 6 ipip
+	works
+}
+
+@test "IPv4 in IPv6" {
+	one_of_all
+	begin 4 6 ipip
+	works
+}
+
+@test "IPv6 in IPv4, from our own address" {
+	begin 6 4 ipip 'outer_source: fixed'
+	works
+}
