@@ -61,11 +61,13 @@ static int put(const struct bpf_map *map, const void *map_key, const void *value
 
 static int put_settings(const struct bed *bed, uint32_t flow_entries)
 {
+	const struct ip_address vip = ip_address(BED_VIP);
 	struct settings settings = {
 		.hash_seed = 0x5eed,
 		.report_key = {key[0], key[1]},
 		.interfaces = {{.ifindex = bed->ifindex}},
 		.flow_buckets = flow_entries / BUCKET_SLOTS,
+		.vip_places = hash_vip_place(&vip),
 		.keyed = 1,
 	};
 	uint32_t zero = 0;
@@ -98,9 +100,11 @@ static int put_service(const struct bed *bed)
 
 static int put_backend(const struct bed *bed, uint32_t number)
 {
+	const struct ip_address vip = ip_address(BED_VIP);
 	struct backend backend = {
 		.service = SERVICE_ID,
-		.server = number,
+		.server = (uint16_t)number,
+		.vip = hash_vip(&vip, htons(BED_PORT), IPPROTO_TCP),
 		.cost = COST_ONE,
 		.ifindex = bed->ifindex,
 		.address = {{0, 0, htonl(0xFFFF), server_id(number)}},
@@ -185,11 +189,14 @@ void bed_close(struct bed *bed)
 void bed_refresh(const struct bed *bed)
 {
 	struct load report = {.received_ns = now_ns()};
+	const struct health answering = {0};
 	uint32_t i;
 
 	for (i = 1; i <= BACKENDS; i++) {
 		report.in_flight = (uint16_t)(i * 7 % BACKENDS);
 		put(bed->skeleton->maps.loads, &i, &report);
+		put(bed->skeleton->maps.healths, &i, &answering);
+		put_backend(bed, i);
 	}
 }
 

@@ -21,6 +21,17 @@ static inline void *bpf_map_lookup_elem(void *map, const void *key);
 static inline __u64 bpf_ktime_get_ns(void);
 static inline __u32 bpf_get_prandom_u32(void);
 
+static inline __u64 bpf_ktime_get_coarse_ns(void)
+{
+	return bpf_ktime_get_ns();
+}
+
+/* Of a jiffy_ns that nobody has written. */
+static inline __u64 bpf_jiffies64(void)
+{
+	return bpf_ktime_get_ns() / 4000000;
+}
+
 /* As the kernel does it: until the callback returns something else than 0. */
 #define bpf_loop(count, callback, context, flags)                                                  \
 	do {                                                                                       \

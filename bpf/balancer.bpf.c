@@ -126,8 +126,8 @@ static __always_inline enum verdict go_way(const struct context *context, enum w
 }
 
 /* That of the very port, or else that of every port. */
-static __always_inline struct service *service_find(const struct settings *settings,
-						    struct service_key *key)
+static __noinline struct service *service_find(const struct settings *settings,
+					       struct service_key *key)
 {
 	struct service *service = bpf_map_lookup_elem(&services, key);
 	__be16 port = key->port;
@@ -194,18 +194,22 @@ static __always_inline void note_answer(__u32 index, struct backend *backend, __
 
 	if (!health)
 		return;
-	health_answered(health, hash, bpf_ktime_get_ns());
+	health_answered(health, hash, coarse_now_ns());
 	if (backend->suspect)
 		backend->suspect = 0;
 }
 
-/* A connection is sent there. Returns whether that is one too many, so that it had better go elsewhere. */
-static __always_inline int note_connection(__u32 index, struct backend *backend, __u64 hash)
+/*
+ * A connection is sent there. Returns whether that is one too many, so that it had better go elsewhere.
+ * Of its own for the stack.
+ */
+__noinline int note_connection(__u32 index, __u64 hash)
 {
 	struct health *health = bpf_map_lookup_elem(&healths, &index);
-	__u64 now = bpf_ktime_get_ns();
+	struct backend *backend = bpf_map_lookup_elem(&backends, &index);
+	__u64 now = coarse_now_ns();
 
-	if (!health)
+	if (!health || !backend)
 		return 0;
 	if (backend->suspect) {
 		health_try(health, now);
@@ -230,7 +234,7 @@ static __always_inline int note_repeated(__u32 index, struct backend *backend, _
 		return 0;
 	health_repeated(health, hash);
 	if (!backend->suspect && !backend->down &&
-	    health_silence_ns(health, bpf_ktime_get_ns()) < HEALTH_REPEATED_NS)
+	    health_silence_ns(health, coarse_now_ns()) < HEALTH_REPEATED_NS)
 		return 0;
 	health->moved++;
 	return 1;
@@ -243,9 +247,26 @@ static __always_inline int may_open(__u32 protocol, __u32 tcp_flags)
 	       (tcp_flags & (TCP_BIT_SYN | TCP_BIT_ACK | TCP_BIT_RST)) == TCP_BIT_SYN;
 }
 
+/* What of its header says how a flow begins: the protocol, and TCP's flags. */
+static __always_inline __u32 transport_of(const struct packet *packet)
+{
+	return packet->to.protocol << 8 | packet->tcp_flags;
+}
+
+static __always_inline __u32 transport_protocol(__u32 transport)
+{
+	return transport >> 8;
+}
+
+static __always_inline int opens_connection(__u32 transport)
+{
+	return transport_protocol(transport) == IPPROTO_TCP &&
+	       may_open(IPPROTO_TCP, transport & 0xFF);
+}
+
 /* A backend for a flow that has none, or is to leave the avoided one. */
-static __always_inline __u32 choose(const struct service *service, __u64 hash, __u32 protocol,
-				    int opens, int judged, __u32 avoided, struct decision *decision)
+static __always_inline __u32 choose(const struct service *service, __u64 hash, int is_connection,
+				    int judged, __u32 avoided, struct decision *decision)
 {
 	struct backend *backend;
 	__u32 index, try;
@@ -256,8 +277,7 @@ static __always_inline __u32 choose(const struct service *service, __u64 hash, _
 		if (index == BACKEND_NONE || !backend)
 			return BACKEND_NONE;
 		/* Whether datagrams are answered cannot be seen from those that follow. */
-		if (!opens || protocol != IPPROTO_TCP || !note_connection(index, backend, hash) ||
-		    !judged)
+		if (!is_connection || !note_connection(index, hash) || !judged)
 			break;
 		avoided = index;
 		if (decision)
@@ -270,63 +290,69 @@ static __always_inline __u32 choose(const struct service *service, __u64 hash, _
  * What a new flow finds in the table, and then what it leaves there. Of their own for the stack, of which
  * choosing in between needs the most.
  */
-__noinline int flow_has_room(__u64 hash)
+__noinline int flow_is_judged(__u64 hash, __u32 transport)
 {
+	int opens = may_open(transport_protocol(transport), transport & 0xFF);
 	const struct settings *current;
 	struct flow flow;
 	__u32 zero = 0;
 
 	current = bpf_map_lookup_elem(&settings, &zero);
-	if (!current)
+	if (!current || !opens)
 		return 0;
 	flow_find(hash, current, &flow);
-	return flow_find_room(&flow);
+	/* What may be forgotten before its next packet goes where that will be sent without memory. */
+	if (flow_find_room(&flow))
+		return 1;
+	flow_count(FLOW_CONTESTED);
+	return 0;
 }
 
-__noinline int flow_remember(__u64 hash, __u32 index, __u32 hint)
+/* Where a choice is to be noted, if somebody asks. */
+static __noinline struct decision *decision_wanted(void)
 {
 	const struct settings *current;
-	struct flow flow;
 	__u32 zero = 0;
 
 	current = bpf_map_lookup_elem(&settings, &zero);
-	if (!current)
-		return 0;
+	return current && traced(current) ? trace_decision() : 0;
+}
+
+__noinline __u32 flow_remember(__u64 hash, __u32 index, __u32 transport)
+{
+	const struct settings *current;
+	struct backend *backend;
+	struct flow flow;
+	__u32 zero = 0;
+
+	backend = bpf_map_lookup_elem(&backends, &index);
+	current = bpf_map_lookup_elem(&settings, &zero);
+	if (index == BACKEND_NONE || !backend || !current)
+		return BACKEND_NONE;
+	if (opens_connection(transport))
+		count_sent(backend);
+	if (transport & TCP_BIT_RST)
+		return index;
 	flow_find(hash, current, &flow);
 	flow_find_room(&flow);
-	flow_insert(&flow, index, hint);
-	return 0;
+	flow_insert(&flow, index, flow_hint(transport_protocol(transport), transport & 0xFF));
+	return index;
 }
 
 /*
  * Chooses a backend for a flow that is not known, or is to leave the avoided one, and remembers it. Of
  * its own for the verifier, and because the way of those that are known should be short.
  */
-__noinline __u32 flow_begin(const struct service *service, __u64 hash, __u32 protocol,
-			    __u32 tcp_flags, __u32 avoided)
+__noinline __u32 flow_begin(const struct service *service, __u64 hash, __u32 transport,
+			    __u32 avoided)
 {
-	int opens = may_open(protocol, tcp_flags), judged;
-	const struct settings *current;
-	struct backend *backend;
-	__u32 index = 0;
+	__u32 index;
 
-	current = bpf_map_lookup_elem(&settings, &index);
-	if (!current || !service)
+	if (!service)
 		return BACKEND_NONE;
-	/* What may be forgotten before its next packet goes where that will be sent without memory. */
-	judged = flow_has_room(hash) && opens;
-	if (opens && !judged)
-		flow_count(FLOW_CONTESTED);
-	index = choose(service, hash, protocol, opens, judged, avoided,
-		       traced(current) ? trace_decision() : 0);
-	backend = bpf_map_lookup_elem(&backends, &index);
-	if (index == BACKEND_NONE || !backend)
-		return BACKEND_NONE;
-	if (!(tcp_flags & TCP_BIT_RST))
-		flow_remember(hash, index, flow_hint(protocol, tcp_flags));
-	if (opens && protocol == IPPROTO_TCP)
-		count_sent(backend);
-	return index;
+	index = choose(service, hash, opens_connection(transport), flow_is_judged(hash, transport),
+		       avoided, decision_wanted());
+	return flow_remember(hash, index, transport);
 }
 
 /* Whether a flow that is known is to leave its backend, by what this packet of it shows. */
@@ -343,36 +369,44 @@ static __always_inline int leaves(const struct flow *flow, __u32 protocol, int o
 	return opens && backend->down;
 }
 
-/* The backend of the packet's flow: remembered or chosen. *is_new: the flow begins here. */
-static __always_inline __u32 flow_to_backend(struct context *context, const struct service *service,
-					     __u64 hash, struct backend **backend, int *is_new)
+/* May the packet be for one of our VIPs? */
+static __always_inline int is_near_vip(const struct settings *settings,
+				       const struct ip_address *address)
 {
-	__u32 avoided = BACKEND_NONE;
+	return (settings->vip_places & hash_vip_place(address)) != 0;
+}
+
+/* Is what the packet is for served by the backend? */
+static __always_inline int serves(const struct settings *settings, const struct backend *backend,
+				  const struct service_key *to)
+{
+	return backend->vip == hash_vip(&to->address, to->port, to->protocol) ||
+	       (settings->any_port && backend->vip == hash_vip(&to->address, 0, to->protocol));
+}
+
+/* The backend that the packet's flow has. NULL if it has none, or is to leave the avoided one. */
+static __always_inline struct backend *flow_known(const struct context *context, __u64 hash,
+						  __u32 *index, __u32 *avoided)
+{
 	const struct packet *packet = &context->packet;
 	int opens = may_open(packet->to.protocol, packet->tcp_flags);
+	struct backend *backend;
 	struct flow flow;
-	__u32 index;
 
 	flow_find(hash, context->settings, &flow);
-	if (flow_goes_on(&flow, opens)) {
-		index = flow_backend(flow.value);
-		*backend = bpf_map_lookup_elem(&backends, &index);
-		/* Gone, or another flow with our fingerprint: as if unknown. */
-		if (*backend && (*backend)->service == service->id) {
-			if (!leaves(&flow, packet->to.protocol, opens, index, *backend, hash))
-				goto known;
-			avoided = index;
-		}
+	if (!flow_goes_on(&flow, opens))
+		return 0;
+	*index = flow_backend(flow.value);
+	backend = bpf_map_lookup_elem(&backends, index);
+	/* Gone, or another flow with our fingerprint: as if unknown. */
+	if (!backend || !backend->service || !serves(context->settings, backend, &packet->to))
+		return 0;
+	if (leaves(&flow, packet->to.protocol, opens, *index, backend, hash)) {
+		*avoided = *index;
+		return 0;
 	}
-
-	index = flow_begin(service, hash, packet->to.protocol, packet->tcp_flags, avoided);
-	*backend = bpf_map_lookup_elem(&backends, &index);
-	*is_new = opens;
-	return *backend ? index : BACKEND_NONE;
-
-known:
 	flow_touch(&flow, flow_hint(packet->to.protocol, packet->tcp_flags));
-	return index;
+	return backend;
 }
 
 /*
@@ -423,22 +457,40 @@ static __always_inline enum verdict forward_to(struct context *context, __u32 in
 	return VERDICT_FORWARDED;
 }
 
-/* A packet for a service: on to its backend, *index. */
-static __always_inline enum verdict forward(struct context *context, const struct service *service,
-					    __u32 *index)
+/*
+ * A packet that may be for a service: on to its backend, *index. Of known flows the service itself is not
+ * looked at: what chose for them did. VERDICT_NOT_OURS if it is for none.
+ */
+static __always_inline enum verdict serve(struct context *context, __u32 *index)
 {
-	__u64 hash = packet_hash(&context->packet, context->settings->hash_seed);
+	struct packet *packet = &context->packet;
+	__u64 hash = packet_hash(packet, context->settings->hash_seed);
+	__u32 avoided = BACKEND_NONE;
 	struct backend *backend;
 	enum verdict verdict;
 	int is_new = 0;
 
-	*index = flow_to_backend(context, service, hash, &backend, &is_new);
-	if (traced(context->settings))
-		trace_flow(service->id, *index, is_new);
-	if (*index == BACKEND_NONE || backend->down) {
-		verdict = refusal(service, *index, context->packet.tcp_flags);
+	if (options_check(context->xdp, packet))
+		return unparsable(packet, VERDICT_MALFORMED);
+	backend = flow_known(context, hash, index, &avoided);
+	if (!backend) {
+		struct service *service = service_find(context->settings, &packet->to);
+
+		if (!service)
+			return VERDICT_NOT_OURS;
+		is_new = may_open(packet->to.protocol, packet->tcp_flags);
+		*index = flow_begin(service, hash, transport_of(packet), avoided);
+		backend = bpf_map_lookup_elem(&backends, index);
+		if (traced(context->settings))
+			trace_flow(service->id, *index, is_new);
+	} else if (traced(context->settings)) {
+		trace_flow(backend->service, *index, 0);
+	}
+	if (!backend || *index == BACKEND_NONE || backend->down) {
+		verdict = refusal(service_find(context->settings, &packet->to), *index,
+				  packet->tcp_flags);
 		context->action = XDP_TX;
-		if (verdict || *index == BACKEND_NONE)
+		if (verdict || *index == BACKEND_NONE || !backend)
 			return refuse(context->xdp, verdict);
 	}
 	return forward_to(context, *index, backend, hash, is_new);
@@ -464,9 +516,8 @@ static __always_inline enum verdict steer_fragment(struct context *context)
 {
 	struct packet *packet = &context->packet;
 	struct fragment fragment = {};
-	struct service *service;
+	__u32 index = BACKEND_NONE;
 	enum verdict verdict;
-	__u32 index;
 
 	if (parse(context) != PARSED_FRAGMENT || !vip_find(packet))
 		return VERDICT_NOT_OURS;
@@ -477,12 +528,9 @@ static __always_inline enum verdict steer_fragment(struct context *context)
 		verdict = fragment_read_ports(context->xdp, packet, &fragment);
 	if (verdict)
 		return verdict == VERDICT_MALFORMED ? unparsable(packet, verdict) : verdict;
-	service = service_find(context->settings, &packet->to);
-	if (!service) {
+	verdict = serve(context, &index);
+	if (verdict == VERDICT_NOT_OURS)
 		fragment_remember(fragment.hash, FRAGMENT_TO_HOST);
-		return VERDICT_NOT_OURS;
-	}
-	verdict = options_check(context->xdp, packet) ?: forward(context, service, &index);
 	if (verdict == VERDICT_FORWARDED)
 		fragment_remember(fragment.hash, index);
 	return verdict;
@@ -731,9 +779,9 @@ static __always_inline int may_bear_packet(const struct packet *packet)
 static __always_inline enum verdict decide(struct context *context)
 {
 	struct packet *packet = &context->packet;
-	struct service *service;
 	enum parse_result parsed;
-	__u32 index;
+	__u32 index = BACKEND_NONE;
+	enum verdict verdict;
 
 	parsed = parse(context);
 	if (parsed == PARSED_NOT_IP || !for_this_machine(context))
@@ -747,9 +795,11 @@ static __always_inline enum verdict decide(struct context *context)
 	if (parsed == PARSED_MALFORMED)
 		return unparsable(packet, VERDICT_MALFORMED);
 
-	service = service_find(context->settings, &packet->to);
-	if (service)
-		return options_check(context->xdp, packet) ?: forward(context, service, &index);
+	if (is_near_vip(context->settings, &packet->to.address)) {
+		verdict = serve(context, &index);
+		if (verdict != VERDICT_NOT_OURS)
+			return verdict;
+	}
 	return report_has_room(packet) ? report(context, 0) : VERDICT_NOT_OURS;
 }
 

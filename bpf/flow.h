@@ -4,6 +4,7 @@
 #define PLIMSOLL_FLOW_H
 
 #include "bucket.h"
+#include "coarse_clock.h"
 #include "flow_slot.h"
 #include "maps.h"
 
@@ -28,7 +29,7 @@ static __always_inline void flow_find(__u64 hash, const struct settings *setting
 	flow->slot = 0;
 	flow->value = 0;
 	flow->fingerprint = bucket_fingerprint(hash);
-	flow->now_ns = bpf_ktime_get_coarse_ns();
+	flow->now_ns = coarse_now_ns();
 	flow->udp_timeout_ticks = settings->udp_timeout_ticks;
 	flow->bucket = bpf_map_lookup_elem(&flows, &index);
 	if (flow->bucket)

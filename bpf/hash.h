@@ -27,6 +27,24 @@ static inline __attribute__((always_inline)) __u64 hash_flow(__u64 seed, __be32 
 			((__u64)source_port << 32 | (__u64)destination_port << 16 | protocol));
 }
 
+/* What stands for a service in a packet: for its destination, port and protocol. */
+static inline __attribute__((always_inline)) __u32 hash_vip(const struct ip_address *address,
+							    __be16 port, __u8 protocol)
+{
+	const __be32 *word = address->word;
+	__u64 x = ((__u64)word[3] << 32 | (__u64)port << 16 | protocol) * 0xd6e8feb86659fd93ULL;
+
+	x ^= ((__u64)word[0] << 32 | word[1]) * 0x9e3779b97f4a7c15ULL;
+	x ^= word[2] * 0xff51afd7ed558ccdULL;
+	return (x ^ x >> 29) * 0xbf58476d1ce4e5b9ULL >> 32;
+}
+
+/* One of 64: where none of our VIPs is, none needs to be looked for. */
+static inline __attribute__((always_inline)) __u64 hash_vip_place(const struct ip_address *address)
+{
+	return 1ULL << ((address->word[1] ^ address->word[3]) * 0x9e3779b1U >> 26);
+}
+
 /* Where a service stands among SERVICE_PLACES: 6 bits. */
 static inline __attribute__((always_inline)) __u32 hash_place(const struct ip_address *address,
 							      __be16 port)

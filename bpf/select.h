@@ -9,6 +9,7 @@
 #define PLIMSOLL_SELECT_H
 
 #include "choose.h"
+#include "coarse_clock.h"
 #include "hash.h"
 #include "health.h"
 #include "maps.h"
@@ -29,7 +30,7 @@ static __always_inline int is_shunned(const struct backend *backend, __u32 index
 	if (backend->down || !backend->suspect)
 		return backend->down;
 	health = bpf_map_lookup_elem(&healths, &index);
-	return !health || !health_trial_due(health, bpf_ktime_get_ns());
+	return !health || !health_trial_due(health, coarse_now_ns());
 }
 
 /*
@@ -154,7 +155,7 @@ static long consider_member(__u32 number, struct selection *selection)
 	return 0;
 }
 
-/* A look at all of a service's backends, from one on, until one will do. */
+/* A look at many of a service's backends, from one on, until one will do. */
 struct search {
 	const struct service *service;
 	__u32 id;
@@ -185,9 +186,11 @@ static long consider_good(__u32 number, struct search *search)
 }
 
 /*
- * When all that a policy has looked at are to be shunned: any that need not be. BACKEND_NONE if all of
- * the service's are alike; then it is as if none were.
+ * When all that a policy has looked at are to be shunned: any that need not be. BACKEND_NONE if all are
+ * alike; then it is as if none were. Not of thousands: a flood of SYNs makes all suspect, and then
+ * each SYN asks.
  */
+#define GOOD_LOOKS_MAX 32
 __noinline __u32 any_good(const struct service *service, __u64 hash, __u32 avoided)
 {
 	struct search search = {
@@ -200,7 +203,8 @@ __noinline __u32 any_good(const struct service *service, __u64 hash, __u32 avoid
 		return BACKEND_NONE;
 	search.id = service->id;
 	search.first = first_member(service, hash);
-	bpf_loop(service->member_count, consider_good, &search, 0);
+	bpf_loop(service->member_count < GOOD_LOOKS_MAX ? service->member_count : GOOD_LOOKS_MAX,
+		 consider_good, &search, 0);
 	return search.found;
 }
 
@@ -227,7 +231,7 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 	struct choice_state *state = choice_state_of(service);
 	struct selection selection = {
 		.service = service,
-		.now = bpf_ktime_get_ns(),
+		.now = coarse_now_ns(),
 		.avoided = avoided,
 		.decision = decision,
 	};
@@ -264,7 +268,7 @@ static __always_inline int is_draining(const struct service *service, __u32 inde
 {
 	struct choosing choosing = {};
 
-	return backend_key(service, index, &choosing, bpf_ktime_get_ns()) == KEY_DRAINING;
+	return backend_key(service, index, &choosing, coarse_now_ns()) == KEY_DRAINING;
 }
 
 /* What a policy that looks at one takes, at its number-th try. */

@@ -152,6 +152,7 @@ struct settings {
 	__u64 hash_seed; /* the same on all balancers that share their flows */
 	__u64 report_key[2];
 	__u64 old_report_key[2]; /* still valid */
+	__u64 vip_places; /* a bit for each hash_vip_place() where a VIP is */
 	struct interface interfaces[INTERFACES_MAX];
 	__u32 flow_buckets;
 	__u8 keyed;
@@ -221,8 +222,9 @@ struct choice_state {
 
 /* A server in its part for one service. One cache line: all that forwarding needs. */
 struct backend {
-	__u32 service; /* id; 0 = unused */
-	__u32 server; /* index into `loads` */
+	__u16 service; /* id; 0 = unused */
+	__u16 server; /* index into `loads` */
+	__u32 vip; /* hash_vip() of its service's key: known flows need no look at the service */
 	__u32 cost; /* of one connection: COST_ONE / weight, fixed point */
 	__u32 ifindex; /* where it is reached; 0 = not known yet */
 	__u8 mac[6]; /* its own, or its next hop's */

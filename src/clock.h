@@ -20,4 +20,13 @@ static inline uint64_t now_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+/* What the kernel counts as one jiffy: its coarse clocks go in steps of that. */
+static inline uint64_t jiffy_length_ns(void)
+{
+	struct timespec length;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &length);
+	return (uint64_t)length.tv_sec * 1000000000 + (uint64_t)length.tv_nsec;
+}
+
 #endif

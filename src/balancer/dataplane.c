@@ -13,6 +13,7 @@
 #include "balancer.skel.h"
 #include "balancer/flows.h"
 #include "balancer/tables.h"
+#include "clock.h"
 #include "config/compare.h"
 #include "log.h"
 
@@ -115,6 +116,9 @@ int dataplane_write_settings(struct dataplane *dataplane)
 	for (size_t i = 0; i < dataplane->config->service_count; i++)
 		settings.any_port |= !dataplane->config->services[i].address.port;
 	set_keys(dataplane->config, &settings);
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		settings.vip_places |=
+			hash_vip_place(&dataplane->config->services[i].address.address);
 	/* Each stays where it is: packets come while this is written. */
 	for (size_t i = 0; i < dataplane->interface_count; i++) {
 		const struct attached_interface *interface = &dataplane->interfaces[i];
@@ -148,6 +152,7 @@ static int load_programs(struct dataplane *dataplane)
 	if (!bpf)
 		return -errno;
 	dataplane->bpf = bpf;
+	bpf->rodata->jiffy_ns = jiffy_length_ns();
 	err = bpf_map__set_max_entries(bpf->maps.flows, buckets);
 	if (!err)
 		err = inherit_open(&dataplane->inheritance, bpf->obj, dataplane->runtime,

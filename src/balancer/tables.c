@@ -243,15 +243,16 @@ static struct neighbour find_neighbour(const struct dataplane *dataplane, struct
 }
 
 /* Nothing of what another had under that index. The data path goes by the service, which is last. */
-static void enter_backend(struct dataplane *dataplane, uint32_t service,
-			  const struct member *member)
+static void enter_backend(struct dataplane *dataplane, uint16_t service,
+			  const struct service_key *key, const struct member *member)
 {
 	struct backend *backend = &dataplane->backends[member->index];
 	const struct health healthy = {0};
 	struct backend_stats *nothing;
 	struct link_info link;
 
-	backend->server = member->server;
+	backend->server = (uint16_t)member->server;
+	backend->vip = hash_vip(&key->address, key->port, key->protocol);
 	if (backend->service == service)
 		return;
 	nothing = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*nothing));
@@ -285,6 +286,7 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 		       struct member *member, struct given *given)
 {
 	const struct backend_config *config = member->config;
+	const struct service_key key = service_key(service->config);
 
 	member->server = server_index(dataplane, config->address, given);
 	if (!member->index)
@@ -295,7 +297,7 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 			  service->config->name, SERVERS_MAX - 1, BACKENDS_MAX - 1);
 		return -ENOSPC;
 	}
-	enter_backend(dataplane, service->id, member);
+	enter_backend(dataplane, (uint16_t)service->id, &key, member);
 	backend_set_forward(&dataplane->backends[member->index], config->forward, given->varied);
 	if (config->forward == FORWARD_IPIP)
 		server_set_tunnelled(dataplane, config->address);

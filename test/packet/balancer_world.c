@@ -119,6 +119,7 @@ static void settings_put(const struct before *before)
 		.old_report_key = {world_old_key[0], world_old_key[1]},
 		.interfaces = {{.ifindex = world.lan},
 			       {.ifindex = before->one_interface ? 0 : world.wan}},
+		.vip_places = ~0ULL, /* tests have VIPs of their own */
 		.flow_buckets = before->one_bucket ? 1 : BUCKETS,
 		.udp_timeout_ticks = FLOW_FINE_TICKS(30),
 		.keyed = before->keyed,
@@ -185,9 +186,11 @@ static void backend_put(const struct before *before, uint32_t number)
 {
 	uint32_t weight = before->weight[number - 1] ? before->weight[number - 1] : 1;
 	uint32_t ifindex = backend_interface(number);
+	const struct ip_address vip = ip_address(VIP);
 	struct backend backend = {
 		.service = SERVICE_ID,
-		.server = backend_server(number),
+		.server = (uint16_t)backend_server(number),
+		.vip = hash_vip(&vip, htons(VIP_PORT), IPPROTO_TCP),
 		.cost = COST_ONE / weight,
 		.ifindex = before->no_neighbours ? 0 : ifindex,
 		.address = ip_address(backend_address(number)),

@@ -189,6 +189,7 @@ static void test_a_flow_whose_backend_is_gone_is_chosen_anew(void **state)
 	assert_int_equal(send_flags(TCP_SYN), 1);
 	assert_int_equal(bpf_map_lookup_elem(backends, &index, &backend), 0);
 	backend.service++;
+	backend.vip++;
 	assert_int_equal(bpf_map_update_elem(backends, &index, &backend, BPF_ANY), 0);
 	set_in_flight(&second_is_least);
 	assert_int_equal(send_flags(TCP_SYN), 2);
