@@ -252,6 +252,12 @@ bench-throughput: ## what a balancer in between costs: ours, nftables, HAProxy
 	@$(MAKE) --no-print-directory all
 	@bench/throughput
 
+.PHONY: bench-health
+bench-health: ## how soon a dead server is spared, in ms; HEALTH_ROUNDS=20
+	@packaging/deps build test demo
+	@$(MAKE) --no-print-directory all
+	@bench/health
+
 .PHONY: bench-flood
 bench-flood: ## what forged packets do to 1,000 live connections, 5 minutes
 	@packaging/deps build test demo

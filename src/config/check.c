@@ -109,11 +109,32 @@ static void check_backends(struct config_source *source, const struct config *co
 			       service->ring_size, service->backend_count);
 }
 
+/* Checks take the way of one packet that is rewritten: of one family, to one port, in no tunnel. */
+static const char *uncheckable(const struct service_config *service)
+{
+	if (!service->address.port)
+		return "a service of every port; expected none, or services of one port each";
+	for (size_t i = 0; i < service->backend_count; i++) {
+		if (service->backends[i].forward == FORWARD_IPIP)
+			return "backends with forward: ipip; expected none, or forward: l2";
+		if (address_is_set(service->backends[i].address) &&
+		    address_is_ipv4(service->backends[i].address) !=
+			    address_is_ipv4(service->address.address))
+			return "backends of another family than the service's address; expected none, "
+			       "or backends' addresses of that family";
+	}
+	return NULL;
+}
+
 static void check_health(struct config_source *source, const struct config *config, size_t index)
 {
 	const struct health_config *health = &config->services[index].health;
 	const yaml_node_t *node = source_value(source, service_node(source, index), "health");
 
+	if (health->check != CHECK_NONE && uncheckable(&config->services[index]))
+		source_mistake(source, line_of(source, node, "check"), "check",
+			       "\"%s\" is not possible yet for %s", check_name(health->check),
+			       uncheckable(&config->services[index]));
 	if (node && health->timeout_ns > health->interval_ns)
 		source_mistake(source, line_of(source, node, "timeout"), "timeout",
 			       "\"%llums\" is longer than the interval; expected up to %llums",
