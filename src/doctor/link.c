@@ -201,9 +201,10 @@ void check_mtu(const struct subject *subject, struct findings *findings)
 			continue;
 		}
 		if (wanted == MTU_WITH_OUTER)
-			saw(findings, RESULT_WRONG,
-			    "%s: %u has no room for %d bytes and an outer header", link->name,
-			    link->mtu, MTU_USUAL);
+			saw(findings, RESULT_ADVICE,
+			    "%s: %u has no room for %d bytes and an outer header: TCP is told to "
+			    "send less, other packets of full size do not fit",
+			    link->name, link->mtu, MTU_USUAL);
 		else
 			saw(findings, RESULT_WRONG, "%s: %u, and %u on another interface",
 			    link->name, link->mtu, wanted);

@@ -288,7 +288,7 @@ static void sizes(void **state)
 	subject.links[0].mtu = 9000;
 	assert_mends(check_mtu, &subject, RESULT_WRONG, "ip link set dev eth1 mtu 9000");
 	subject.before = json_pack("{s:[{s:[{s:s}]}]}", "services", "backends", "forward", "ipip");
-	assert_mends(check_mtu, &subject, RESULT_WRONG, "ip link set dev eth1 mtu 1520");
+	assert_mends(check_mtu, &subject, RESULT_ADVICE, "ip link set dev eth1 mtu 1520");
 	json_decref(subject.before);
 }
 
