@@ -438,6 +438,12 @@ static __always_inline enum verdict forward_to(struct context *context, __u32 in
 
 	if (!backend->ifindex)
 		return VERDICT_NO_NEIGHBOUR;
+	if (backend->forward == FORWARD_IPIP && context->packet.length > SURELY_FITS &&
+	    is_too_big(context->xdp, backend->ifindex, context->packet.length,
+		       outer_header_length(backend))) {
+		go_way(context, WAY_TOO_BIG);
+		return VERDICT_TOO_BIG;
+	}
 
 	stats = bpf_map_lookup_elem(&backend_stats, &index);
 	if (stats) {
@@ -631,7 +637,7 @@ static __always_inline enum verdict tell_too_big(struct context *context)
 {
 	struct too_big *here = too_big_here();
 
-	if (!here || parse(context) == PARSED_NOT_IP || !error_allowed(here) ||
+	if (!here || !may_be_told_of(&context->packet, parse(context)) || !error_allowed(here) ||
 	    error_make(context->xdp, &context->packet, here->mtu))
 		return VERDICT_TOO_BIG;
 	context->action = XDP_TX;

@@ -99,6 +99,13 @@ static __always_inline int move_tags(struct xdp_md *xdp, __u32 from, __u32 tags_
 	       bpf_xdp_store_bytes(xdp, ETH_HLEN, tags, sizeof(struct vlan_header));
 }
 
+/* Of IPv4's mapped addresses, and of no others, are the first two words zero. */
+static __always_inline __u32 outer_header_length(const struct backend *backend)
+{
+	return backend->address.word[0] || backend->address.word[1] ? sizeof(struct ipv6hdr) :
+								      sizeof(struct iphdr);
+}
+
 /*
  * Makes the packet one to the backend, from us on. Of its own for the verifier: it knows the packet's
  * headers again only by their offset. Returns 0 if it has.

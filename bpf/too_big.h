@@ -38,6 +38,25 @@ static __always_inline struct too_big *too_big_here(void)
 	return bpf_map_lookup_elem(&too_big, &zero);
 }
 
+/* Links of which the MTU is less than IPv6's least are not looked for: so most packets need no look at all. */
+#define SURELY_FITS (1280 - sizeof(struct ipv6hdr))
+
+/*
+ * Whether a packet of so many bytes is too big for the interface when an outer header of so many is before
+ * it. Then it is noted what would fit. Of its own for the stack.
+ */
+__noinline int is_too_big(struct xdp_md *xdp, __u32 ifindex, __u32 length, __u32 outer_length)
+{
+	struct too_big *here = too_big_here();
+	__u32 mtu = length;
+
+	if (!here ||
+	    bpf_check_mtu(xdp, ifindex, &mtu, (int)outer_length, 0) != BPF_MTU_CHK_RET_FRAG_NEEDED)
+		return 0;
+	here->mtu = mtu - outer_length;
+	return 1;
+}
+
 /* May this CPU send one more? */
 static __always_inline int error_allowed(struct too_big *here)
 {
@@ -150,6 +169,15 @@ static __always_inline int error_finish(struct xdp_md *xdp, __u32 link_length, v
 	if (bpf_xdp_store_bytes(xdp, link_length, headers, headers_length))
 		return -1;
 	return (int)bpf_xdp_adjust_tail(xdp, (int)(quoted + quote - end));
+}
+
+/* Not of a piece that is not the first (RFC 1122, 3.2.2), and not of an error. */
+static __always_inline int may_be_told_of(const struct packet *packet, enum parse_result parsed)
+{
+	if (parsed == PARSED_FRAGMENT)
+		return packet->version == 6 ||
+		       !(packet->ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET));
+	return parsed == PARSED_TCP || parsed == PARSED_UDP;
 }
 
 static __always_inline int error_make(struct xdp_md *xdp, const struct packet *packet, __u32 mtu)

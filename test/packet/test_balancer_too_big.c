@@ -13,14 +13,13 @@
 
 #include "balancer.skel.h"
 #include "balancer_world.h"
+#include "families.h"
 #include "layers.h"
 
 #include "shared.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-#define VIP6 "2001:db8::100"
-#define CLIENT6 "2001:db8::50"
 #define BURST 50 /* as in bpf/too_big.h */
 
 struct told {
@@ -165,10 +164,80 @@ static void test_not_without_limit(void **state)
 	assert_true(sent <= (uint64_t)libbpf_num_possible_cpus() * (BURST + 1 + elapsed_ms));
 }
 
+/* A packet to the service of so many bytes, IP header and all. */
+static void run_of_length(bool six, uint16_t length, uint16_t fragment, struct outcome *outcome)
+{
+	struct ip_fields ip = {
+		.source = six ? CLIENT6 : CLIENT,
+		.destination = six ? VIP6 : VIP,
+		.protocol = TCP,
+		.fragment = six ? 0 : fragment,
+	};
+	struct frame in;
+
+	lay_ethernet(&in, LAN_MAC, ROUTER_MAC, six ? 0x86dd : 0x0800);
+	lay_ip(&in, &ip);
+	lay_tcp(&in, 40000, VIP_PORT, TCP_ACK);
+	lay_bytes(&in, length - 20 - (six ? 40 : 20));
+	settle(&in, 14);
+	world_run(world.lan, &in, outcome);
+}
+
+/* By way of each outer header: what just fits its link of 1500 bytes goes, a byte more does not. */
+static void test_what_fits(void **state)
+{
+	const struct before before = {0};
+	struct outcome outcome;
+
+	(void)state;
+	for (size_t i = 0; i < ways_count; i++) {
+		uint16_t fits = strchr(ways[i].backend, ':') ? 1460 : 1480;
+
+		for (int six = 0; six < 2 && ways[i].inside; six++) {
+			size_t mtu_at = 14 + (six ? 40 : 20) + 6;
+
+			families_reset(&before, &ways[i]);
+			world_set_too_big(0);
+			run_of_length(six, fits, DONT_FRAGMENT, &outcome);
+			assert_int_equal(verdict_count(VERDICT_FORWARDED), 1);
+			run_of_length(six, fits + 1, DONT_FRAGMENT, &outcome);
+			assert_int_equal(verdict_count(VERDICT_TOO_BIG_TOLD), 1);
+			assert_int_equal(outcome.action, XDP_TX);
+			assert_int_equal(outcome.frame.bytes[mtu_at] << 8 |
+						 outcome.frame.bytes[mtu_at + 1],
+					 fits);
+		}
+	}
+}
+
+/* A piece that is not the first one is not told of. */
+static void test_later_piece(void **state)
+{
+	const struct before before = {0};
+	struct outcome outcome;
+
+	(void)state;
+	for (size_t i = 0; i < ways_count; i++) {
+		if (!ways[i].inside)
+			continue;
+		families_reset(&before, &ways[i]);
+		world_set_too_big(0);
+		run_of_length(false, 1400, MORE_FRAGMENTS, &outcome);
+		assert_int_equal(verdict_count(VERDICT_FORWARDED), 1);
+		run_of_length(false, 1500, MORE_FRAGMENTS | 1000, &outcome);
+		assert_int_equal(verdict_count(VERDICT_TOO_BIG), 1);
+		assert_int_equal(outcome.action, XDP_DROP);
+		run_of_length(false, 1500, MORE_FRAGMENTS, &outcome);
+		assert_int_equal(verdict_count(VERDICT_TOO_BIG_TOLD), 1);
+	}
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[COUNT(told)];
-	const struct CMUnitTest others[] = {cmocka_unit_test(test_not_without_limit)};
+	const struct CMUnitTest others[] = {cmocka_unit_test(test_not_without_limit),
+					    cmocka_unit_test(test_what_fits),
+					    cmocka_unit_test(test_later_piece)};
 	int failed;
 
 	for (size_t i = 0; i < COUNT(told); i++)
