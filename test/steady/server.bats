@@ -52,7 +52,7 @@ setup() {
 	inside s3 tc qdisc delete dev eth0 clsact
 	wait_until 5 backend_is s3 .known false
 	settle
-	expect "$(backend s3 .state)" = up
+	expect "$(backend s3 .state)" = healthy
 	streams_unharmed agent-dead
 	expect "$(figure .servers.s3.new)" -gt 0
 }
