@@ -288,9 +288,12 @@ static __always_inline __u32 take_one(void *ring, const struct service *service,
 	return ring_read(ring, choose_slot(hash, number, service->ring_size));
 }
 
-/* Likewise, and goes on while what it takes is to be shunned. */
+/*
+ * Likewise, and goes on while what it takes is to be shunned. What is not remembered goes by its hash with
+ * each packet: it must not move when a backend is suspect for a moment, only when that is down.
+ */
 static __always_inline __u32 take_good(void *ring, const struct service *service, __u64 hash,
-				       enum candidates from, __u32 avoided)
+				       int is_new, enum candidates from, __u32 avoided)
 {
 	__u32 taken = BACKEND_NONE, one, i;
 	struct backend *backend;
@@ -298,7 +301,8 @@ static __always_inline __u32 take_good(void *ring, const struct service *service
 	for (i = 0; i < CHOICES_MAX; i++) {
 		one = take_one(ring, service, hash, from, i);
 		backend = bpf_map_lookup_elem(&backends, &one);
-		if (backend && one != avoided && !is_shunned(backend, one))
+		if (backend && one != avoided &&
+		    !(is_new ? is_shunned(backend, one) : backend->down))
 			return one;
 		if (taken == BACKEND_NONE || taken == avoided)
 			taken = one;
@@ -336,7 +340,7 @@ __noinline __u32 select_backend(const struct service *service, __u64 hash, int i
 	if (!judged && (from == CANDIDATES_RING || from == CANDIDATES_ALL))
 		from = CANDIDATES_HASH;
 	if (from != CANDIDATES_RING && from != CANDIDATES_ALL) {
-		one = take_good(ring, service, hash, from, avoided);
+		one = take_good(ring, service, hash, is_new, from, avoided);
 		if (!judged || !is_draining(service, one))
 			return one;
 		from = CANDIDATES_RING;

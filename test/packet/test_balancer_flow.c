@@ -155,6 +155,26 @@ static void test_a_packet_in_the_middle_is_no_connection_of_ours(void **state)
 		assert_int_equal(connections_sent(backend), 0);
 }
 
+/* Else what is not remembered would move, and be reset, whenever a flood makes a backend look silent. */
+static void test_a_packet_in_the_middle_minds_no_suspicion(void **state)
+{
+	int backends = bpf_map__fd(world.skeleton->maps.backends);
+	struct health health = {.trial_ns = monotonic_ns() + 1000000000000};
+	uint32_t index = FIRST_CANDIDATE;
+	struct backend backend;
+
+	(void)state;
+	world_reset(&idle);
+	assert_int_equal(bpf_map_lookup_elem(backends, &index, &backend), 0);
+	backend.suspect = 1;
+	assert_int_equal(bpf_map_update_elem(backends, &index, &backend, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(world.skeleton->maps.healths), &index,
+					     &health, BPF_ANY),
+			 0);
+	assert_int_equal(send_flags(TCP_ACK), FIRST_CANDIDATE);
+	assert_int_not_equal(send_from_port(1234, TCP_SYN), FIRST_CANDIDATE);
+}
+
 /* A ring is empty when all backends drain: connections are left to end by themselves. */
 static void test_flows_outlive_their_ring(void **state)
 {
@@ -549,6 +569,7 @@ int main(void)
 		cmocka_unit_test(test_a_reset_of_an_unknown_flow_is_not_remembered),
 		cmocka_unit_test(test_a_reset_opens_nothing),
 		cmocka_unit_test(test_a_packet_in_the_middle_is_no_connection_of_ours),
+		cmocka_unit_test(test_a_packet_in_the_middle_minds_no_suspicion),
 		cmocka_unit_test(test_flows_outlive_their_ring),
 		cmocka_unit_test(test_a_flow_whose_backend_is_gone_is_chosen_anew),
 		cmocka_unit_test(test_a_flood_of_syns_spares_what_is_established),
