@@ -13,6 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "checksum.h"
 #include "packet.h"
 #include "packet_recipe.h"
 
@@ -107,6 +108,14 @@ int null_cutting(struct xdp_md *xdp)
 	return XDP_TX;
 }
 
+/* The same for a packet that grows by an outer header. */
+SEC("xdp")
+int null_growing(struct xdp_md *xdp)
+{
+	bpf_xdp_adjust_head(xdp, -(int)sizeof(struct iphdr));
+	return XDP_TX;
+}
+
 /* The least that any balancer does: parse, rewrite, send. No table, no counter. */
 SEC("xdp")
 int floor_l2(struct xdp_md *xdp)
@@ -119,6 +128,42 @@ int floor_l2(struct xdp_md *xdp)
 		return XDP_PASS;
 	mac_copy(packet.eth->h_source, packet.eth->h_dest);
 	mac_copy(packet.eth->h_dest, mac);
+	return XDP_TX;
+}
+
+/* The same, with an outer header in front. */
+SEC("xdp")
+int floor_ipip(struct xdp_md *xdp)
+{
+	void *data = (void *)(long)xdp->data, *end = (void *)(long)xdp->data_end;
+	static const __u8 mac[2][ETH_ALEN] = {{2, 0, 0, 0, 0, 0x11}, {2, 0, 0, 0, 0, 0x12}};
+	struct ethhdr *eth;
+	struct packet packet;
+	struct iphdr *outer;
+	__u32 length;
+
+	if (packet_parse(xdp, data, end, end - data, &packet) != PARSED_TCP)
+		return XDP_PASS;
+	length = packet.length;
+	if (bpf_xdp_adjust_head(xdp, -(int)sizeof(*outer)))
+		return XDP_PASS;
+	eth = (void *)(long)xdp->data;
+	outer = (void *)(eth + 1);
+	if ((void *)(outer + 1) > (void *)(long)xdp->data_end)
+		return XDP_PASS;
+	mac_copy(eth->h_dest, mac[0]);
+	mac_copy(eth->h_source, mac[1]);
+	eth->h_proto = bpf_htons(ETH_P_IP);
+	*outer = (struct iphdr){
+		.version = 4,
+		.ihl = sizeof(*outer) / 4,
+		.tot_len = bpf_htons(length + sizeof(*outer)),
+		.ttl = 64,
+		.protocol = IPPROTO_IPIP,
+		.saddr = bpf_htonl(0x0a010002),
+		.daddr = bpf_htonl(0x0a010011),
+	};
+	ip_checksum_write(outer);
 	return XDP_TX;
 }
 

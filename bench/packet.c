@@ -6,7 +6,10 @@
  * Rounds are interleaved: each row is measured once in every round, so that whatever else the
  * machine is doing meets all of them alike. Every packet of a row must have come to the row's verdict.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,23 +36,29 @@ enum bed_number {
 	FULL, /* as the usual one, and nothing is free */
 	UNTRACEABLE, /* as the usual one, without the question whether anybody traces */
 	FULL_UNTRACEABLE,
+	TUNNEL, /* as the usual one, and what goes on goes inside packets (IPIP) */
+	TUNNEL_LARGE,
+	TUNNEL_FULL,
+	TUNNEL_UDP,
 	BEDS,
 };
 
-static const struct {
-	uint32_t flow_entries;
-	bool traceable;
-} bed_kinds[BEDS] = {
+static const struct bed_kind bed_kinds[BEDS] = {
 	[USUAL] = {1 << 20, true},
 	[LARGE] = {4 << 20, true},
 	[FULL] = {1 << 20, true},
 	[UNTRACEABLE] = {1 << 20, false},
 	[FULL_UNTRACEABLE] = {1 << 20, false},
+	[TUNNEL] = {1 << 20, true, FORWARD_IPIP},
+	[TUNNEL_LARGE] = {4 << 20, true, FORWARD_IPIP},
+	[TUNNEL_FULL] = {1 << 20, true, FORWARD_IPIP},
+	[TUNNEL_UDP] = {1 << 20, true, FORWARD_IPIP, IPPROTO_UDP},
 };
 
 enum floor {
 	NO_FLOOR,
 	L2,
+	IPIP,
 };
 
 enum tracer {
@@ -85,24 +94,35 @@ struct row {
 static const struct row rows[] = {
 	{"floor-l2", "parse, rewrite, send: no table, no counter", USUAL, RUNS, .flows = 1,
 	 .flags = TCP_ACK, .floor = L2},
+	{"floor-ipip", "the same, with an outer header in front", TUNNEL, RUNS, .flows = 1,
+	 .flags = TCP_ACK, .floor = IPIP},
+	{"hit-1", "known flow, always the same, by IPIP", TUNNEL, RUNS, .flows = 1, HIT},
+	{"hit-64k", "65,536 known flows in turn, table of 1,048,576, by IPIP", TUNNEL, RUNS,
+	 .flows = 1 << 16, HIT},
+	{"hit-1m", "1,048,576 known flows in turn, table of 4,194,304, by IPIP", TUNNEL_LARGE, RUNS,
+	 .flows = 1 << 20, HIT},
+	{"new-flow", "SYNs of new flows, table full, 4 candidates with live load, by IPIP",
+	 TUNNEL_FULL, RUNS, NEW},
+	{"udp-hit", "known flow of datagrams, by IPIP", TUNNEL_UDP, RUNS, .flows = 1, HIT},
 	{"l2-hit-1", "known flow, always the same", USUAL, RUNS, .flows = 1, HIT},
 	{"l2-hit-64k", "65,536 known flows in turn, table of 1,048,576", USUAL, RUNS,
 	 .flows = 1 << 16, HIT},
 	{"l2-hit-1m", "1,048,576 known flows in turn, table of 4,194,304", LARGE, RUNS,
 	 .flows = 1 << 20, HIT},
-	{"new-flow", "SYNs of new flows, table full, 4 candidates with live load", FULL, RUNS, NEW},
+	{"l2-new-flow", "SYNs of new flows, table full, 4 candidates with live load", FULL, RUNS,
+	 NEW},
 	{"not-ours", "TCP to another address: left to the host", USUAL, RUNS, .flows = 1,
 	 .flags = TCP_ACK, .to = "10.1.0.2", .verdict = VERDICT_NOT_OURS},
 	{"report", "keyed report taken and cut out, on to the client", USUAL, REPORT},
 	{"l2-hit-1-untraceable", "known flow, built without `plimsoll trace`", UNTRACEABLE, RUNS,
 	 .flows = 1, HIT},
-	{"new-flow-untraceable", "new flows likewise", FULL_UNTRACEABLE, RUNS, NEW},
+	{"l2-new-flow-untraceable", "new flows likewise", FULL_UNTRACEABLE, RUNS, NEW},
 	{"report-untraceable", "report likewise", UNTRACEABLE, REPORT},
 	{"l2-hit-1-traced-other", "known flow, while somebody traces another client", USUAL, RUNS,
 	 .flows = 1, HIT, .tracer = OF_ANOTHER},
 	{"l2-hit-1-traced", "known flow, while somebody traces it, at the default rate", USUAL,
 	 RUNS, .flows = 1, HIT, .tracer = AT_RATE},
-	{"new-flow-traced", "new flows likewise", FULL, RUNS, NEW, .tracer = AT_RATE},
+	{"l2-new-flow-traced", "new flows likewise", FULL, RUNS, NEW, .tracer = AT_RATE},
 	{"l2-hit-1-recorded", "known flow, every packet told, without a packet", USUAL,
 	 RUNS_RECORDED, .flows = 1, HIT, .tracer = OF_ALL},
 	{"l2-hit-1-captured", "known flow, every packet told, with 128 bytes of it in and out",
@@ -126,6 +146,17 @@ static int fail(const char *what, int err)
 	return err;
 }
 
+/* The ports stay where they are. */
+static void become_datagram(struct frame *frame)
+{
+	struct iphdr *ip = (void *)&frame->bytes[sizeof(struct ethhdr)];
+	uint16_t *udp = (void *)(ip + 1); /* two ports, length, checksum */
+
+	ip->protocol = IPPROTO_UDP;
+	udp[2] = htons((uint16_t)(ntohs(ip->tot_len) - sizeof(*ip)));
+	udp[3] = 0;
+}
+
 static void build_frame(const struct row *row, struct frame *frame)
 {
 	static const uint8_t room[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
@@ -144,6 +175,8 @@ static void build_frame(const struct row *row, struct frame *frame)
 	};
 
 	frame_build(frame, &segment);
+	if (bed_kinds[row->bed].protocol == IPPROTO_UDP)
+		become_datagram(frame);
 }
 
 /* From here on, harness() makes this row's packets. */
@@ -183,26 +216,37 @@ static int time_program(struct bench *bench, int program, uint32_t runs, double 
 	return 0;
 }
 
-/* What of that is harness()'s. Cutting costs twice there: once is the balancer's own. */
+/* What of that is harness()'s. Where the packet is cut or grows, that is done twice: once is our own. */
 static int time_harness(struct bench *bench, const struct row *row, double *ns)
 {
-	double plain = 0, cutting = 0;
+	const struct packet_bpf *skeleton = bench->skeleton;
+	bool grows =
+		row->floor == IPIP || (!row->floor && bed_kinds[row->bed].forward == FORWARD_IPIP);
+	double plain = 0, moving = 0;
 	int err;
 
-	err = time_program(bench, bpf_program__fd(bench->skeleton->progs.null), row->runs, &plain);
+	err = time_program(bench, bpf_program__fd(skeleton->progs.null), row->runs, &plain);
 	*ns = plain;
-	if (err || !row->report)
+	if (err || (!row->report && !grows))
 		return err;
-	err = time_program(bench, bpf_program__fd(bench->skeleton->progs.null_cutting), row->runs,
-			   &cutting);
-	*ns = (plain + cutting) / 2;
+	err = time_program(bench,
+			   bpf_program__fd(row->report ? skeleton->progs.null_cutting :
+							 skeleton->progs.null_growing),
+			   row->runs, &moving);
+	*ns = (plain + moving) / 2;
 	return err;
 }
 
 static int program_of(const struct bench *bench, const struct row *row)
 {
-	return row->floor == L2 ? bpf_program__fd(bench->skeleton->progs.floor_l2) :
-				  bench->beds[row->bed].program;
+	switch (row->floor) {
+	case L2:
+		return bpf_program__fd(bench->skeleton->progs.floor_l2);
+	case IPIP:
+		return bpf_program__fd(bench->skeleton->progs.floor_ipip);
+	default:
+		return bench->beds[row->bed].program;
+	}
 }
 
 static struct trace_filter filter_of(enum tracer tracer)
@@ -326,8 +370,7 @@ static int open_all(struct bench *bench)
 	if (!bench->skeleton)
 		return fail("cannot load the harness", -errno);
 	for (i = 0; i < BEDS; i++) {
-		err = bed_open(&bench->beds[i], bench->ifindex, bed_kinds[i].flow_entries,
-			       bed_kinds[i].traceable);
+		err = bed_open(&bench->beds[i], bench->ifindex, &bed_kinds[i]);
 		if (err)
 			return fail("cannot load the balancer", err);
 	}
@@ -351,13 +394,16 @@ static void close_all(struct bench *bench)
 
 static void print_results(struct bench *bench, size_t rounds)
 {
-	double floor = rounds_middle(bench->net[0], rounds);
+	double floors[] = {[NO_FLOOR] = 0, [L2] = 0, [IPIP] = 0};
 	json_t *list = json_array();
 	size_t i;
 
 	for (i = 0; i < ROWS; i++)
-		json_array_append_new(list, rounds_json(rows[i].name, rows[i].sentence,
-							bench->net[i], rounds, floor));
+		floors[rows[i].floor] = rounds_middle(bench->net[i], rounds);
+	for (i = 0; i < ROWS; i++)
+		json_array_append_new(list,
+				      rounds_json(rows[i].name, rows[i].sentence, bench->net[i],
+						  rounds, floors[L2], floors[IPIP]));
 	rounds_print(list, rounds);
 }
 

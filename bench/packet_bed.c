@@ -59,14 +59,14 @@ static int put(const struct bpf_map *map, const void *map_key, const void *value
 	return bpf_map_update_elem(bpf_map__fd(map), map_key, value, BPF_ANY) ? -errno : 0;
 }
 
-static int put_settings(const struct bed *bed, uint32_t flow_entries)
+static int put_settings(const struct bed *bed)
 {
 	const struct ip_address vip = ip_address(BED_VIP);
 	struct settings settings = {
 		.hash_seed = 0x5eed,
 		.report_key = {key[0], key[1]},
 		.interfaces = {{.ifindex = bed->ifindex}},
-		.flow_buckets = flow_entries / BUCKET_SLOTS,
+		.flow_buckets = bed->kind->flow_entries / BUCKET_SLOTS,
 		.vip_places = hash_vip_place(&vip),
 		.keyed = 1,
 	};
@@ -74,6 +74,11 @@ static int put_settings(const struct bed *bed, uint32_t flow_entries)
 
 	mac_parse(BED_MAC, settings.interfaces[0].mac);
 	return put(bed->skeleton->maps.settings, &zero, &settings);
+}
+
+static uint8_t protocol_of(const struct bed *bed)
+{
+	return bed->kind->protocol ? bed->kind->protocol : IPPROTO_TCP;
 }
 
 static int put_service(const struct bed *bed)
@@ -90,11 +95,11 @@ static int put_service(const struct bed *bed)
 		.feedback = FEEDBACK_IN_BAND,
 		.choices = CHOICES,
 	};
-	struct service nothing = {.protocols = VIP_TCP};
+	struct service nothing = {.protocols = VIP_TCP | VIP_UDP};
 	int err = put(bed->skeleton->maps.services, &vip, &nothing);
 
 	vip.port = htons(BED_PORT);
-	vip.protocol = IPPROTO_TCP;
+	vip.protocol = protocol_of(bed);
 	return err ? err : put(bed->skeleton->maps.services, &vip, &service);
 }
 
@@ -104,10 +109,13 @@ static int put_backend(const struct bed *bed, uint32_t number)
 	struct backend backend = {
 		.service = SERVICE_ID,
 		.server = (uint16_t)number,
-		.vip = hash_vip(&vip, htons(BED_PORT), IPPROTO_TCP),
+		.vip = hash_vip(&vip, htons(BED_PORT), protocol_of(bed)),
 		.cost = COST_ONE,
 		.ifindex = bed->ifindex,
 		.address = {{0, 0, htonl(0xFFFF), server_id(number)}},
+		.outer_source = ip_address(BED_OWN),
+		.forward = (uint8_t)bed->kind->forward,
+		.varied = 1,
 	};
 	struct server server = {.index = number, .mac_known = 1};
 	uint32_t id = server_id(number);
@@ -148,28 +156,28 @@ static int put_ring(const struct bed *bed)
 	return err;
 }
 
-static int load(struct bed *bed, uint32_t flow_entries, bool traceable)
+static int load(struct bed *bed)
 {
 	bed->skeleton = balancer_bpf__open();
 	if (!bed->skeleton)
 		return -errno;
-	bpf_map__set_max_entries(bed->skeleton->maps.flows, flow_entries / BUCKET_SLOTS);
-	bed->skeleton->rodata->traceable = traceable;
+	bpf_map__set_max_entries(bed->skeleton->maps.flows, bed->kind->flow_entries / BUCKET_SLOTS);
+	bed->skeleton->rodata->traceable = bed->kind->traceable;
 	if (balancer_bpf__load(bed->skeleton))
 		return -errno;
 	bed->program = bpf_program__fd(bed->skeleton->progs.balancer);
 	return 0;
 }
 
-int bed_open(struct bed *bed, uint32_t ifindex, uint32_t flow_entries, bool traceable)
+int bed_open(struct bed *bed, uint32_t ifindex, const struct bed_kind *kind)
 {
 	uint32_t i;
 	int err;
 
-	*bed = (struct bed){.ifindex = ifindex};
-	err = load(bed, flow_entries, traceable);
+	*bed = (struct bed){.kind = kind, .ifindex = ifindex};
+	err = load(bed);
 	if (!err)
-		err = put_settings(bed, flow_entries);
+		err = put_settings(bed);
 	if (!err)
 		err = put_service(bed);
 	if (!err)

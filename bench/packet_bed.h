@@ -15,8 +15,17 @@
 #define BED_MAC "02:00:00:00:01:02"
 #define BED_SERVER_MAC "02:00:00:00:00:11"
 #define BED_CLIENT "10.1.0.50"
+#define BED_OWN "10.1.0.2"
+
+struct bed_kind {
+	uint32_t flow_entries; /* slots of the flow table, a power of two */
+	bool traceable;
+	enum forward forward;
+	uint8_t protocol; /* of the service; 0 = TCP */
+};
 
 struct bed {
+	const struct bed_kind *kind;
 	struct balancer_bpf *skeleton;
 	int program;
 	uint32_t ifindex;
@@ -25,8 +34,8 @@ struct bed {
 /* Makes the network in a namespace of our own; once. Returns the interface's index, or -errno. */
 int bed_network(void);
 
-/* flow_entries: slots of the flow table, a power of two. Returns 0 or -errno. */
-int bed_open(struct bed *bed, uint32_t ifindex, uint32_t flow_entries, bool traceable);
+/* kind stays the caller's. Returns 0 or -errno. */
+int bed_open(struct bed *bed, uint32_t ifindex, const struct bed_kind *kind);
 void bed_close(struct bed *bed);
 
 /* Reports of the servers that are fresh for long, and older than any of variants_fill(). */

@@ -41,13 +41,15 @@ double rounds_middle(double *values, size_t count)
 }
 
 json_t *rounds_json(const char *name, const char *sentence, double *values, size_t count,
-		    double floor)
+		    double floor_l2, double floor_ipip)
 {
 	double net = rounds_middle(values, count);
 
-	return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "name", name, "what", sentence, "net_ns",
-			 net, "low_ns", values[count / 4], "high_ns", values[count - 1 - count / 4],
-			 "times_l2_floor", floor > 0 ? net / floor : 0);
+	return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "name", name, "what", sentence,
+			 "net_ns", net, "low_ns", values[count / 4], "high_ns",
+			 values[count - 1 - count / 4], "times_l2_floor",
+			 floor_l2 > 0 ? net / floor_l2 : 0, "times_ipip_floor",
+			 floor_ipip > 0 ? net / floor_ipip : 0);
 }
 
 void rounds_print(json_t *rows, size_t rounds)

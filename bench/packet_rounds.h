@@ -18,9 +18,9 @@ void stay_here(void);
 /* The kernel tells whole nanoseconds: the mean of the middle half of the rounds is finer. Sorts them. */
 double rounds_middle(double *values, size_t count);
 
-/* A row of the result; floor: its ns, or 0 if the row is not to be compared with one. */
+/* A row of the result; floors: by L2 and by IPIP, or 0 if the row is not to be compared with them. */
 json_t *rounds_json(const char *name, const char *sentence, double *values, size_t count,
-		    double floor);
+		    double floor_l2, double floor_ipip);
 
 /* Prints all rows, and what they were measured on. Takes rows. */
 void rounds_print(json_t *rows, size_t rounds);

@@ -231,7 +231,7 @@ static void print_results(struct bench *bench, size_t rounds)
 
 	for (i = 0; i < ROWS; i++)
 		json_array_append_new(list, rounds_json(rows[i].name, rows[i].sentence,
-							bench->net[i], rounds, 0));
+							bench->net[i], rounds, 0, 0));
 	rounds_print(list, rounds);
 }
 
