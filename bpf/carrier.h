@@ -68,8 +68,14 @@ static __always_inline int carrier_find(struct carrier *carrier, __u32 offset)
 	asm volatile("" : "+r"(ip));
 	carrier->eth = data;
 	carrier->ip = ip;
-	/* Of either version: a transport's header follows that of IPv4. */
-	return (void *)(carrier->eth + 1) > end || (void *)(carrier->ip6 + 1) > end;
+	return (void *)(carrier->eth + 1) > end || (void *)(carrier->ip + 1) > end;
+}
+
+/* Likewise of IPv6, whose header may be longer than a short datagram of IPv4. */
+static __always_inline int carrier_is_short(const struct carrier *carrier)
+{
+	return carrier->version != 4 &&
+	       (void *)(carrier->ip6 + 1) > (void *)(long)carrier->xdp->data_end;
 }
 
 /* The base header as it was before the option came, and before a packet was put around it. */
@@ -116,7 +122,7 @@ static __always_inline int carrier_cut(struct carrier *carrier)
 	if (headers_read(carrier, &headers) ||
 	    (headers.tags_length && tags_load(carrier->xdp, &headers)) ||
 	    bpf_xdp_adjust_head(carrier->xdp, (int)length) ||
-	    carrier_find(carrier, carrier->link_header_length))
+	    carrier_find(carrier, carrier->link_header_length) || carrier_is_short(carrier))
 		return -1;
 	*carrier->eth = headers.eth;
 	if (carrier->version == 4)
@@ -238,7 +244,7 @@ __noinline int carrier_go_on(struct xdp_md *xdp, __u32 link_header_length, __u32
 	if (carrier_find(&carrier, link_header_length + outer_length))
 		return VERDICT_REPORT_NO_ROOM;
 	carrier.version = carrier.ip->version;
-	if (carrier_cut(&carrier))
+	if (carrier_is_short(&carrier) || carrier_cut(&carrier))
 		return VERDICT_REPORT_NO_ROOM;
 	if (carrier_answers_check(&carrier))
 		return VERDICT_REPORT_CHECK;

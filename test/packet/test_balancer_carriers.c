@@ -94,7 +94,8 @@ static void run(const struct before *before, const struct way *way, const struct
 	world_run(world.lan, &frame, outcome);
 }
 
-static void check_believed(bool ipv6, const struct way *way, uint8_t vlans, bool keyed)
+static void check_believed(bool ipv6, bool empty_udp, const struct way *way, uint8_t vlans,
+			   bool keyed)
 {
 	const struct before before = {.keyed = keyed, .age_ms = {NEVER}};
 	struct outcome outcome;
@@ -103,8 +104,12 @@ static void check_believed(bool ipv6, const struct way *way, uint8_t vlans, bool
 	struct frame frame;
 	struct load load;
 
-	option_make(&option, ipv6, keyed, 6);
+	option_make(&option, ipv6, keyed, empty_udp ? IPPROTO_UDP : IPPROTO_TCP);
 	layers = carrier(ipv6, way, vlans, &option);
+	if (empty_udp) {
+		layers.transport = IPPROTO_UDP;
+		layers.payload = 0;
+	}
 	run(&before, way, &layers, &outcome);
 	load_read(1, &load);
 	layers.mac_to = CLIENT_MAC;
@@ -115,8 +120,9 @@ static void check_believed(bool ipv6, const struct way *way, uint8_t vlans, bool
 	if (verdict_count(VERDICT_REPORT_TAKEN) != 1 || load.in_flight != IN_FLIGHT ||
 	    outcome.action != XDP_TX || outcome.frame.length != frame.length ||
 	    memcmp(outcome.frame.bytes, frame.bytes, frame.length) != 0)
-		fail_msg("IPv%d by %s, %u tags, %s: not taken, or not as it ought to go on",
-			 ipv6 ? 6 : 4, way->name, vlans, keyed ? "keyed" : "not keyed");
+		fail_msg("IPv%d%s by %s, %u tags, %s: not taken, or not as it ought to go on",
+			 ipv6 ? 6 : 4, empty_udp ? ", empty UDP" : "", way->name, vlans,
+			 keyed ? "keyed" : "not keyed");
 }
 
 static void test_every_combination(void **state)
@@ -126,8 +132,10 @@ static void test_every_combination(void **state)
 		for (size_t i = 0; i < ways_count; i++)
 			for (uint8_t vlans = 0; vlans <= 2; vlans++)
 				for (int keyed = 0; keyed < 2; keyed++)
-					if (ways[i].l2_of_other_family != (ipv6 ? 6 : 4))
-						check_believed(ipv6, &ways[i], vlans, keyed);
+					for (int udp = 0; udp < 2; udp++)
+						if (ways[i].l2_of_other_family != (ipv6 ? 6 : 4))
+							check_believed(ipv6, udp, &ways[i], vlans,
+								       keyed);
 }
 
 static void refuse(const char *what, const struct way *way, const struct layers *layers, bool keyed,
