@@ -477,7 +477,8 @@ static __always_inline enum verdict serve(struct context *context, __u32 *index)
 	int is_new = 0;
 
 	if (options_check(context->xdp, packet))
-		return unparsable(packet, VERDICT_MALFORMED);
+		return service_find(context->settings, &packet->to) ? VERDICT_MALFORMED :
+								      VERDICT_NOT_OURS;
 	backend = flow_known(context, hash, index, &avoided);
 	if (!backend) {
 		struct service *service = service_find(context->settings, &packet->to);

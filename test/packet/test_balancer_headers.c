@@ -188,9 +188,30 @@ static void test_header(void **state)
 	assert_memory_equal(&outcome.frame.bytes[12], &in.bytes[12], in.length - 12);
 }
 
+/* To a VIP, but to none of its services: what its options say is the host's to judge. */
+static void test_options_to_no_service(void **state)
+{
+	static const uint8_t broken[] = {7, 0, 1, 1};
+	const struct before before = {0};
+	struct outcome outcome;
+	struct segment segment;
+	struct frame frame;
+
+	(void)state;
+	world_reset(&before);
+	segment = segment_to_service();
+	segment.destination_port = VIP_PORT + 1;
+	segment.options = broken;
+	segment.options_length = sizeof(broken);
+	frame_build(&frame, &segment);
+	world_run(world.lan, &frame, &outcome);
+	assert_int_equal(verdict_count(VERDICT_NOT_OURS), 1);
+	assert_int_equal(outcome.action, XDP_PASS);
+}
+
 int main(void)
 {
-	struct CMUnitTest tests[COUNT(cases)];
+	struct CMUnitTest tests[COUNT(cases) + 1];
 	int failed;
 
 	for (size_t i = 0; i < COUNT(cases); i++)
@@ -199,6 +220,7 @@ int main(void)
 			.test_func = test_header,
 			.initial_state = (void *)&cases[i],
 		};
+	tests[COUNT(cases)] = (struct CMUnitTest)cmocka_unit_test(test_options_to_no_service);
 	harness_require_root();
 	if (world_create())
 		return EXIT_FAILURE;
