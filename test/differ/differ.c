@@ -21,6 +21,7 @@
 #include <bpf/libbpf.h>
 
 #include "balancer.skel.h"
+#include "hash.h"
 #include "packet/balancer_world.h"
 #include "packet/harness.h"
 #include "shared.h"
@@ -112,30 +113,75 @@ static void describe_world(struct oracle_world *described)
 	}
 }
 
-static void put(const struct service_key *key, const struct service *service)
+static void put(const struct bpf_map *map, const void *key, const void *value)
 {
-	bpf_map_update_elem(bpf_map__fd(world.skeleton->maps.services), key, service, BPF_ANY);
+	bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
 }
 
-/* Beside the one that the world has. */
+/* Those of the world's service once more, as backends of another one. */
+static void put_backends(uint32_t service, uint32_t first, const struct service_key *key)
+{
+	const struct bpf_map *backends = world.skeleton->maps.backends;
+	struct backend backend;
+
+	for (uint32_t i = 1; i <= ORACLE_BACKENDS; i++) {
+		uint32_t index = first + i;
+
+		bpf_map_lookup_elem(bpf_map__fd(backends), &i, &backend);
+		backend.service = service;
+		backend.vip = hash_vip(&key->address, key->port, key->protocol);
+		put(backends, &index, &backend);
+	}
+}
+
+/* A ring like the world's, but that its backends are those behind the first. */
+static int ring_like_world(uint32_t first)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	struct bpf_map_info info = {0};
+	uint32_t length = sizeof(info);
+	uint64_t backend;
+	int ring;
+
+	if (bpf_obj_get_info_by_fd(world.ring, &info, &length))
+		return -1;
+	ring = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 8, info.max_entries, &options);
+	for (uint32_t slot = 0; ring >= 0 && slot < info.max_entries; slot++) {
+		bpf_map_lookup_elem(world.ring, &slot, &backend);
+		backend += first;
+		bpf_map_update_elem(ring, &slot, &backend, BPF_ANY);
+	}
+	return ring;
+}
+
+/* Beside the one that the world has: each has backends of its own, as every service has. */
 static void add_services(const struct oracle_world *described)
 {
+	static int rings[ORACLE_SERVICES]; /* 0 = not yet */
 	struct service_key key = {
 		.address = ip_address(VIP), .protocol = IPPROTO_TCP, .port = htons(VIP_PORT)};
+	const struct bpf_map *map = world.skeleton->maps.services;
 	const struct service vip = {.protocols = VIP_TCP | VIP_UDP};
 	struct service service;
 
-	if (bpf_map_lookup_elem(bpf_map__fd(world.skeleton->maps.services), &key, &service))
+	if (bpf_map_lookup_elem(bpf_map__fd(map), &key, &service))
 		return;
-	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+	for (uint32_t i = 0; i < ORACLE_SERVICES; i++) {
 		if (services[i].family == 6)
 			memcpy(&key.address, described->services[i].address, sizeof(key.address));
 		key.protocol = services[i].protocol;
 		key.port = htons(services[i].port);
-		put(&key, &service);
+		if (i) {
+			service.id++;
+			if (!rings[i])
+				rings[i] = ring_like_world(i * ORACLE_BACKENDS);
+			put(world.skeleton->maps.rings, &service.id, &rings[i]);
+			put_backends(service.id, i * ORACLE_BACKENDS, &key);
+		}
+		put(map, &key, &service);
 		key.protocol = 0;
 		key.port = 0;
-		put(&key, &vip);
+		put(map, &key, &vip);
 	}
 }
 

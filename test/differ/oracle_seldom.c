@@ -28,7 +28,8 @@ static bool begin_fragment(struct parts *parts, struct oracle_verdict *verdict)
 	const uint8_t *header = parts->ip + parts->header;
 
 	if (parts->family == 4) {
-		verdict->packet = mix(mix(parts->protocol, parts->source, 8), parts->ip + 4, 2);
+		verdict->packet =
+			mix(mix(mix(0, &parts->protocol, 1), parts->source, 8), parts->ip + 4, 2);
 		return !(get_16(parts->ip + 6) & 0x1FFF);
 	}
 	parts->header += 8;
