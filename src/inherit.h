@@ -66,6 +66,7 @@ int inherit_copy(struct inheritance *inheritance);
 /* Pins the new maps, in the place of the predecessor's. */
 int inherit_keep(struct inheritance *inheritance);
 
+/* The predecessor's maps are no longer held. As often as one likes. */
 void inherit_close(struct inheritance *inheritance);
 
 #endif

@@ -307,6 +307,9 @@ int dataplane_attach(struct dataplane *dataplane)
 		for (size_t i = 0; !err && i < dataplane->interface_count; i++)
 			err = attach(dataplane, &programs, &dataplane->interfaces[i]);
 	}
+	/* The predecessor's maps are not to live as long as this daemon. */
+	if (!err)
+		inherit_close(&dataplane->inheritance);
 	program_forget(&programs.balancer);
 	program_forget(&programs.resolve);
 	program_forget(&programs.check);

@@ -437,6 +437,9 @@ int server_dataplane_attach(struct server_dataplane *dataplane)
 		err = attach_both(dataplane);
 	if (!err && found)
 		err = keep(dataplane);
+	/* The predecessor's maps are not to live as long as this daemon. */
+	if (!err)
+		inherit_close(&dataplane->inheritance);
 	return err;
 }
 

@@ -55,6 +55,27 @@ goes_on() {
 	done
 }
 
+files_of() { # MACHINE, so many are open in its daemon
+	find "/proc/$(daemon_of "$1")/fd" -mindepth 1 | wc -l
+}
+
+holds_no_more_than() { # MACHINE FILES
+	[ "$(files_of "$1")" -le "$2" ]
+}
+
+@test "nothing of the predecessor's stays open" {
+	local machine files
+
+	for machine in b1 s1; do
+		lab stop "$machine"
+		lab start "$machine"
+		files=$(files_of "$machine")
+		lab takeover "$machine"
+		wait_until 5 holds_no_more_than "$machine" "$files" ||
+			fail "$machine: $files files before, $(files_of "$machine") after"
+	done
+}
+
 @test "one with a mistake in its configuration does not, and one on another interface" {
 	local machine role
 
