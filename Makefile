@@ -325,6 +325,12 @@ test-steady: ## that nothing is lost: 2,000 connections through kills, restarts 
 	@test/run steady; status=$$?; \
 		cat $(BUILD)/steady/*.json 2>/dev/null | jq -s add >$(BUILD)/steady.json; exit $$status
 
+.PHONY: soak
+soak: ## an hour of faults under load: nothing breaks, nothing leaks; SOAK_SECONDS=60
+	@packaging/deps build test demo
+	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
+	@bench/soak
+
 .PHONY: test-asan
 test-asan: ## the unit and packet tests and fuzz seeds with the sanitizers
 	@packaging/deps build test

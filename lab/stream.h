@@ -30,6 +30,7 @@
 #define STREAM_NAME 8
 #define STREAM_PIECE_MAX 16384
 #define STREAM_SERVERS_MAX 64
+#define STREAM_BREAKS_TOLD 20 /* on stderr, as they happen; all are counted */
 
 /* Between machines of one kernel: the byte order is the host's. */
 struct stream_hello {
@@ -141,6 +142,7 @@ struct ask {
 };
 
 extern volatile sig_atomic_t stream_ended;
+extern const char *const break_names[];
 
 /* Says what failed, and why; returns err. */
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));

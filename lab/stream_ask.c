@@ -122,11 +122,6 @@ static void do_tick(struct ask *ask)
 
 static void print(const struct ask *ask, uint64_t seconds_ns)
 {
-	static const char *const names[] = {
-#define BREAK_NAME(symbol, name) [BREAK_##symbol] = name,
-		BREAKS(BREAK_NAME)
-#undef BREAK_NAME
-	};
 	const char *comma = "";
 
 	printf("{\"seconds\": %.2f, \"live\": %lu, \"new\": %lu, \"broken\": %lu, \"wrong_bytes\": %lu, "
@@ -136,8 +131,8 @@ static void print(const struct ask *ask, uint64_t seconds_ns)
 	       ask->unstarted, ask->late, (double)ask->slowest_ns / 1e6,
 	       (double)ask->longest_quiet_ns / 1e6, ask->sent, ask->received);
 	for (int i = 0; i < BREAK_COUNT; i++, comma = ", ")
-		printf("%s\"live %s\": %lu, \"new %s\": %lu", comma, names[i], ask->breaks[1][i],
-		       names[i], ask->breaks[0][i]);
+		printf("%s\"live %s\": %lu, \"new %s\": %lu", comma, break_names[i],
+		       ask->breaks[1][i], break_names[i], ask->breaks[0][i]);
 	printf("}, \"servers\": {");
 	comma = "";
 	for (int i = 0; i < STREAM_SERVERS_MAX && ask->servers[i].name[0]; i++, comma = ", ")

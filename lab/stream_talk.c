@@ -29,8 +29,17 @@ static void talk_close(struct ask *ask, struct talk *talk)
 	ask_ended(ask, talk);
 }
 
+const char *const break_names[] = {
+#define BREAK_NAME(symbol, name) [BREAK_##symbol] = name,
+	BREAKS(BREAK_NAME)
+#undef BREAK_NAME
+};
+
 void talk_break(struct ask *ask, struct talk *talk, enum stream_break why)
 {
+	if (ask->broken < STREAM_BREAKS_TOLD)
+		fprintf(stderr, "broken: %s %s, %.8s, after %lu bytes\n",
+			talk->live ? "live" : "new", break_names[why], talk->name, talk->received);
 	ask->broken++;
 	ask->breaks[talk->live][why]++;
 	talk_close(ask, talk);

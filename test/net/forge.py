@@ -16,6 +16,7 @@ Several of these at a time, with "--" between them. Everything is sent from eth0
     size=         so many bytes of the option stand in the packet; the rest is cut off, or padded
     client=       another address than the captured one; the tag stays
 """
+import functools
 import socket
 import struct
 import sys
@@ -110,8 +111,13 @@ def with_header(ip_header, rest):
     return bytes(header) + option_bytes + payload
 
 
+@functools.cache
+def wire():
+    return conf.L2socket(iface=INTERFACE)
+
+
 def send(frame):
-    sendp(Ether(frame), iface=INTERFACE, verbose=False)
+    sendp(Ether(frame), socket=wire(), verbose=False)
 
 
 def report(from_mac, to_mac, server, client, **settings):
