@@ -109,6 +109,17 @@ static void put_udp(struct generator *generator, uint8_t *udp, size_t payload)
 		put_16(udp + 4, below(generator, (uint32_t)(UDP + payload + 4)));
 }
 
+static void put_transport(struct generator *generator, uint8_t *transport,
+			  const struct oracle_service *service, size_t payload)
+{
+	put_16(transport, 40000 + below(generator, 16));
+	put_16(transport + 2, service->port);
+	if (service->protocol == PROTOCOL_UDP)
+		put_udp(generator, transport, payload);
+	else
+		put_tcp(generator, transport);
+}
+
 /* IPv4 and TCP or UDP around so many bytes of options; the rest is the caller's. */
 static void put_headers(struct generator *generator, struct generated *frame, size_t options)
 {
@@ -124,12 +135,7 @@ static void put_headers(struct generator *generator, struct generated *frame, si
 	ip[9] = service->protocol;
 	put_client(generator, ip + 12);
 	memcpy(ip + 16, service->address, 4);
-	put_16(transport, 40000 + below(generator, 16));
-	put_16(transport + 2, service->port);
-	if (service->protocol == PROTOCOL_UDP)
-		put_udp(generator, transport, payload);
-	else
-		put_tcp(generator, transport);
+	put_transport(generator, transport, service, payload);
 	frame->length = ETHERNET + IPV4 + options + header + payload;
 	if (!below(generator, 4))
 		frame->length += below(generator, 12);
@@ -311,12 +317,7 @@ static void make_ipv6(struct generator *generator, struct generated *frame)
 	}
 	*next = service->protocol;
 	transport = ip + length;
-	put_16(transport, 40000 + below(generator, 16));
-	put_16(transport + 2, service->port);
-	if (service->protocol == PROTOCOL_UDP)
-		put_udp(generator, transport, payload);
-	else
-		put_tcp(generator, transport);
+	put_transport(generator, transport, service, payload);
 	length += (service->protocol == PROTOCOL_UDP ? UDP : TCP) + payload;
 	put_16(ip + 4, (uint32_t)(length - IPV6));
 	frame->length = ETHERNET + length;

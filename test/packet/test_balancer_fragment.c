@@ -11,10 +11,9 @@
 
 #include "balancer_world.h"
 #include "layers.h"
+#include "run_each.h"
 
 #include "shared.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 #define VIP6 "2001:db8::100"
 #define CLIENT6 "2001:db8::50"
@@ -355,25 +354,6 @@ static void test_broken(void **state)
 	assert_int_equal(verdict_count(VERDICT_MALFORMED), 1);
 	assert_int_equal(outcome.action, XDP_DROP);
 }
-
-static int run_each(const char *group, void (*test)(void **), const void *cases, size_t size,
-		    size_t count)
-{
-	struct CMUnitTest tests[64];
-
-	for (size_t i = 0; i < count; i++) {
-		const char *one = (const char *)cases + i * size;
-
-		tests[i] = (struct CMUnitTest){
-			.name = *(const char *const *)one, /* a case begins with its name */
-			.test_func = test,
-			.initial_state = (void *)one,
-		};
-	}
-	return _cmocka_run_group_tests(group, tests, count, NULL, NULL);
-}
-
-#define RUN_EACH(group, test, cases) run_each(group, test, cases, sizeof(*(cases)), COUNT(cases))
 
 int main(void)
 {

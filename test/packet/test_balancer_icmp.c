@@ -11,10 +11,9 @@
 
 #include "balancer_world.h"
 #include "layers.h"
+#include "run_each.h"
 
 #include "shared.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 #define VIP6 "2001:db8::100"
 #define CLIENT6 "2001:db8::50"
@@ -500,25 +499,6 @@ static void test_error_cut(void **state)
 		expect_verdict(&outcome, VERDICT_MALFORMED, XDP_DROP);
 	}
 }
-
-static int run_each(const char *group, void (*test)(void **), const void *cases, size_t size,
-		    size_t count)
-{
-	struct CMUnitTest tests[64];
-
-	for (size_t i = 0; i < count; i++) {
-		const char *one = (const char *)cases + i * size;
-
-		tests[i] = (struct CMUnitTest){
-			.name = *(const char *const *)one, /* a case begins with its name */
-			.test_func = test,
-			.initial_state = (void *)one,
-		};
-	}
-	return _cmocka_run_group_tests(group, tests, count, NULL, NULL);
-}
-
-#define RUN_EACH(group, test, cases) run_each(group, test, cases, sizeof(*(cases)), COUNT(cases))
 
 static const struct echo echoes_cut[] = {
 	{.name = "IPv4", .payload = 16},
