@@ -99,11 +99,11 @@ static void test_sources_vary_with_the_flow(void **state)
 	struct frame frame;
 
 	(void)state;
-	for (uint16_t i = 0; i < COUNT(seen); i++) {
+	for (size_t i = 0; i < COUNT(seen); i++) {
 		struct layers in = request(0, 0, 0);
 		bool again = false;
 
-		in.source_port = 10000 + i;
+		in.source_port = (uint16_t)(10000 + i);
 		for (int twice = 0; twice < 2; twice++) {
 			uint32_t before = seen[i];
 
@@ -117,7 +117,7 @@ static void test_sources_vary_with_the_flow(void **state)
 		}
 		/* 198.18.0.0/15, and our own last octet. */
 		assert_int_equal(seen[i] & 0xfffe00ff, 0xc6120002);
-		for (uint16_t j = 0; j < i; j++)
+		for (size_t j = 0; j < i; j++)
 			again |= seen[j] == seen[i];
 		different += !again;
 	}
