@@ -175,25 +175,19 @@ int host_set_sysctl(struct host *host, const char *interface, const char *key, i
 	return sysctl_change(host, &change);
 }
 
-struct address_search {
-	struct ip_address address;
-	int ifindex; /* 0: on any interface */
-	bool found;
-};
-
-static int address_read(const struct nlmsghdr *message, void *context)
+int host_address_read(const struct nlmsghdr *message, void *context)
 {
-	struct address_search *search = context;
-	const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
+	struct host_address_search *search = context;
+	const struct ifaddrmsg *header = netlink_header(message, sizeof(*header));
 	const struct nlattr *attribute;
 
-	if (search->ifindex && search->ifindex != (int)header->ifa_index)
+	if (!header || (search->ifindex && search->ifindex != (int)header->ifa_index))
 		return MNL_CB_OK;
-	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+	netlink_for_each (attribute, message, sizeof(*header)) {
 		/* IPv6 has a local one only where there is a peer. */
 		if ((mnl_attr_get_type(attribute) == IFA_LOCAL ||
 		     mnl_attr_get_type(attribute) == IFA_ADDRESS) &&
-		    address_equal(attribute_address(attribute), search->address))
+		    address_equal(netlink_address(attribute), search->address))
 			search->found = true;
 	}
 	return MNL_CB_OK;
@@ -206,7 +200,7 @@ static int address_read(const struct nlmsghdr *message, void *context)
 static int address_present(struct ip_address address, const char *interface)
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
-	struct address_search search = {.address = address};
+	struct host_address_search search = {.address = address};
 	struct nlmsghdr *request;
 	struct ifaddrmsg *header;
 	struct link_info link;
@@ -225,7 +219,7 @@ static int address_present(struct ip_address address, const char *interface)
 		request = netlink_begin(buffer, RTM_GETADDR, NLM_F_DUMP);
 		header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
 		header->ifa_family = (unsigned char)address_family(address);
-		rc = netlink_ask_once(request, address_read, &search);
+		rc = netlink_ask_once(request, host_address_read, &search);
 	}
 	return rc ? rc : search.found;
 }

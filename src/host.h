@@ -7,6 +7,7 @@
 #ifndef PLIMSOLL_HOST_H
 #define PLIMSOLL_HOST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "address.h"
@@ -46,5 +47,15 @@ int host_get_sysctl(const char *interface, const char *key);
  * (then nothing is journalled).
  */
 int host_add_address(struct host *host, const char *interface, struct ip_address address);
+
+/* Whether a message of a dump of addresses has one: a reply of netlink_ask()'s, with the search as its context. */
+struct host_address_search {
+	struct ip_address address;
+	int ifindex; /* 0: on any interface */
+	bool found;
+};
+
+struct nlmsghdr;
+int host_address_read(const struct nlmsghdr *message, void *search);
 
 #endif

@@ -7,24 +7,26 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
-static int link_read(const struct nlmsghdr *message, void *context)
+int link_read(const struct nlmsghdr *message, void *context)
 {
-	const struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
+	const struct ifinfomsg *header = netlink_header(message, sizeof(*header));
 	struct link_info *link = context;
 	const struct nlattr *attribute;
 
 	memset(link, 0, sizeof(*link));
+	if (!header)
+		return MNL_CB_OK;
 	link->index = header->ifi_index;
 	link->up = (header->ifi_flags & IFF_UP) && (header->ifi_flags & IFF_LOWER_UP);
-	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+	netlink_for_each (attribute, message, sizeof(*header)) {
 		uint16_t type = mnl_attr_get_type(attribute);
 		uint16_t length = mnl_attr_get_payload_len(attribute);
 
 		/* A tunnel has an address of another length, or none: its MAC is zero. */
 		if (type == IFLA_ADDRESS && length == sizeof(link->mac))
 			memcpy(link->mac, mnl_attr_get_payload(attribute), length);
-		else if (type == IFLA_MTU && length == sizeof(uint32_t))
-			link->mtu = mnl_attr_get_u32(attribute);
+		else if (type == IFLA_MTU)
+			link->mtu = netlink_u32(attribute);
 	}
 	return MNL_CB_OK;
 }

@@ -18,6 +18,7 @@
  */
 #include "neighbour.h"
 #include "next_hop.h"
+#include "notice.h"
 
 #include <errno.h>
 #include <linux/neighbour.h>
@@ -178,74 +179,22 @@ static void routes_unknown(struct neighbours *neighbours)
 		watch->route_unknown = true;
 }
 
-static bool is_within(struct ip_address address, int family, struct ip_address prefix,
-		      unsigned int bits)
-{
-	size_t length;
-	const uint8_t *a = address_raw(&address, &length);
-	/* The default route names no prefix at all. */
-	const uint8_t *b = bits ? address_raw(&prefix, &length) : a;
-	unsigned int whole = bits / 8;
-
-	if (address_family(address) != family || memcmp(a, b, whole) != 0)
-		return false;
-	return bits % 8 == 0 || (a[whole] ^ b[whole]) >> (8 - bits % 8) == 0;
-}
-
-/* Only the watches within the route's prefix: a router's table changes all the time. */
-static void route_notified(struct neighbours *neighbours, const struct nlmsghdr *message)
-{
-	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
-	const struct nlattr *attribute;
-	struct ip_address prefix = {0};
-	struct watch *watch;
-
-	mnl_attr_for_each (attribute, message, sizeof(*header)) {
-		if (mnl_attr_get_type(attribute) == RTA_DST)
-			prefix = attribute_address(attribute);
-	}
-	for (watch = neighbours->watches; watch; watch = watch->next) {
-		if (is_within(watch->known.address, header->rtm_family, prefix,
-			      header->rtm_dst_len))
-			watch->route_unknown = true;
-	}
-}
-
-static void entry_notified(struct neighbours *neighbours, const struct nlmsghdr *message)
-{
-	const struct ndmsg *header = mnl_nlmsg_get_payload(message);
-	const struct nlattr *attribute;
-	struct ip_address address = {0};
-	struct watch *watch;
-
-	if (header->ndm_family != AF_INET && header->ndm_family != AF_INET6)
-		return;
-	mnl_attr_for_each (attribute, message, sizeof(*header)) {
-		if (mnl_attr_get_type(attribute) == NDA_DST)
-			address = attribute_address(attribute);
-	}
-	for (watch = neighbours->watches; watch; watch = watch->next) {
-		if (watch->known.ifindex == header->ndm_ifindex &&
-		    address_equal(watch->known.next_hop, address))
-			watch->entry_unknown = true;
-	}
-}
-
 static int notified(const struct nlmsghdr *message, void *context)
 {
 	struct neighbours *neighbours = context;
+	struct next_hop hop;
+	struct notice notice;
+	struct watch *watch;
 
-	switch (message->nlmsg_type) {
-	case RTM_NEWNEIGH:
-	case RTM_DELNEIGH:
-		entry_notified(neighbours, message);
-		break;
-	case RTM_NEWROUTE:
-	case RTM_DELROUTE:
-		route_notified(neighbours, message);
-		break;
-	default: /* a link that goes down takes its routes along without a word about them */
-		routes_unknown(neighbours);
+	notice_read(message, &notice);
+	if (notice.kind == NOTICE_NONE)
+		return MNL_CB_OK;
+	for (watch = neighbours->watches; watch; watch = watch->next) {
+		hop = watch_hop(watch);
+		if (notice_doubts_route(&notice, watch->known.address))
+			watch->route_unknown = true;
+		if (notice_doubts_entry(&notice, &hop))
+			watch->entry_unknown = true;
 	}
 	return MNL_CB_OK;
 }
@@ -375,7 +324,7 @@ int neighbours_receive(struct neighbours *neighbours)
 			rc = -errno;
 			break;
 		}
-		if (length < 0 || mnl_cb_run(buffer, length, 0, 0, notified, neighbours) < 0)
+		if (length < 0 || netlink_run(buffer, length, 0, 0, notified, neighbours) < 0)
 			routes_unknown(neighbours);
 	}
 	return examine_all(neighbours) ?: rc;

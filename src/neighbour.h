@@ -22,6 +22,10 @@ struct link_info {
 int link_get(const char *name, struct link_info *link);
 int link_get_by_index(int index, struct link_info *link);
 
+/* The reply that they have netlink_ask() call, with a struct link_info as its context. */
+struct nlmsghdr;
+int link_read(const struct nlmsghdr *message, void *link);
+
 /*
  * The address from which this host would speak to another: that by which the other's config knows it.
  * None if there is no route.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* The kernel fills dumps to 8 KiB, or to 32 KiB for a reader that has room. */
@@ -33,6 +34,33 @@ struct nlmsghdr *netlink_begin(void *buffer, uint16_t type, uint16_t flags)
 	return request;
 }
 
+/* Is there as much of each message as it says? */
+static bool are_whole(const char *bytes, size_t length)
+{
+	const struct nlmsghdr *message;
+	size_t step;
+
+	for (; length >= sizeof(*message); bytes += step, length -= step) {
+		message = (const struct nlmsghdr *)bytes;
+		if (message->nlmsg_len < sizeof(*message) || message->nlmsg_len > length)
+			return false;
+		step = MNL_ALIGN((size_t)message->nlmsg_len);
+		if (step > length)
+			break;
+	}
+	return true;
+}
+
+int netlink_run(const void *bytes, size_t length, uint32_t sequence, unsigned int port,
+		mnl_cb_t reply, void *context)
+{
+	if (!are_whole(bytes, length)) {
+		errno = EBADMSG;
+		return MNL_CB_ERROR;
+	}
+	return mnl_cb_run(bytes, length, sequence, port, reply, context);
+}
+
 int netlink_ask(struct mnl_socket *socket, struct nlmsghdr *request, mnl_cb_t reply, void *context)
 {
 	static uint32_t sequence;
@@ -53,8 +81,8 @@ int netlink_ask(struct mnl_socket *socket, struct nlmsghdr *request, mnl_cb_t re
 		/* The rest of an answer that an earlier caller has given up. */
 		if (first->nlmsg_seq != request->nlmsg_seq)
 			continue;
-		more = mnl_cb_run(buffer, length, request->nlmsg_seq, mnl_socket_get_portid(socket),
-				  reply, context);
+		more = netlink_run(buffer, length, request->nlmsg_seq,
+				   mnl_socket_get_portid(socket), reply, context);
 	}
 	return more < 0 ? -errno : 0;
 }
@@ -70,4 +98,36 @@ int netlink_ask_once(struct nlmsghdr *request, mnl_cb_t reply, void *context)
 	rc = netlink_ask(socket, request, reply, context);
 	mnl_socket_close(socket);
 	return rc;
+}
+
+const void *netlink_header(const struct nlmsghdr *message, size_t header_size)
+{
+	if (mnl_nlmsg_get_payload_len(message) < header_size)
+		return NULL;
+	return mnl_nlmsg_get_payload(message);
+}
+
+const struct nlattr *netlink_next(const struct nlmsghdr *message, size_t header_size,
+				  const struct nlattr *previous)
+{
+	const char *end = (const char *)message + message->nlmsg_len;
+	const struct nlattr *next = previous ? mnl_attr_next(previous) :
+					       mnl_nlmsg_get_payload_offset(message, header_size);
+
+	return mnl_attr_ok(next, (int)(end - (const char *)next)) ? next : NULL;
+}
+
+uint32_t netlink_u32(const struct nlattr *attribute)
+{
+	uint32_t value = 0;
+
+	if (mnl_attr_get_payload_len(attribute) == sizeof(value))
+		memcpy(&value, mnl_attr_get_payload(attribute), sizeof(value));
+	return value;
+}
+
+struct ip_address netlink_address(const struct nlattr *attribute)
+{
+	return address_of_bytes(mnl_attr_get_payload(attribute),
+				mnl_attr_get_payload_len(attribute));
 }

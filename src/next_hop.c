@@ -10,12 +10,6 @@
 /* In the other states an entry may still show the MAC that it has lost. */
 #define NUD_HAS_MAC (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
 
-struct ip_address attribute_address(const struct nlattr *attribute)
-{
-	return address_of_bytes(mnl_attr_get_payload(attribute),
-				mnl_attr_get_payload_len(attribute));
-}
-
 /* Returns the address' length. */
 static size_t put_address(struct nlmsghdr *request, uint16_t type, const struct ip_address *address)
 {
@@ -29,27 +23,28 @@ static size_t put_address(struct nlmsghdr *request, uint16_t type, const struct 
 static void via_read(const struct nlattr *attribute, struct next_hop *hop)
 {
 	const struct rtvia *via = mnl_attr_get_payload(attribute);
+	size_t length = mnl_attr_get_payload_len(attribute);
 
-	hop->address = address_of_bytes(via->rtvia_addr,
-					mnl_attr_get_payload_len(attribute) - sizeof(*via));
+	if (length >= sizeof(*via))
+		hop->address = address_of_bytes(via->rtvia_addr, length - sizeof(*via));
 }
 
-static int route_read(const struct nlmsghdr *message, void *context)
+int next_hop_read(const struct nlmsghdr *message, void *context)
 {
-	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
+	const struct rtmsg *header = netlink_header(message, sizeof(*header));
 	struct next_hop *hop = context;
 	const struct nlattr *attribute;
 
 	/* Not a way to another machine: our own address, a broadcast, a blackhole. */
-	if (header->rtm_type != RTN_UNICAST)
+	if (!header || header->rtm_type != RTN_UNICAST)
 		return MNL_CB_OK;
-	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+	netlink_for_each (attribute, message, sizeof(*header)) {
 		switch (mnl_attr_get_type(attribute)) {
 		case RTA_OIF:
-			hop->ifindex = (int)mnl_attr_get_u32(attribute);
+			hop->ifindex = (int)netlink_u32(attribute);
 			break;
 		case RTA_GATEWAY:
-			hop->address = attribute_address(attribute);
+			hop->address = netlink_address(attribute);
 			break;
 		case RTA_VIA: /* a gateway of the other family */
 			via_read(attribute, hop);
@@ -70,7 +65,7 @@ int next_hop_look_up(struct mnl_socket *socket, struct ip_address destination, s
 	header->rtm_dst_len = (unsigned char)put_address(request, RTA_DST, &destination) * 8;
 	hop->ifindex = 0;
 	hop->address = destination;
-	rc = netlink_ask(socket, request, route_read, hop);
+	rc = netlink_ask(socket, request, next_hop_read, hop);
 	if (!hop->ifindex)
 		hop->address = (struct ip_address){0};
 	switch (rc) {
@@ -83,15 +78,17 @@ int next_hop_look_up(struct mnl_socket *socket, struct ip_address destination, s
 	return rc;
 }
 
-static int entry_read(const struct nlmsghdr *message, void *context)
+int next_hop_entry_read(const struct nlmsghdr *message, void *context)
 {
-	const struct ndmsg *header = mnl_nlmsg_get_payload(message);
+	const struct ndmsg *header = netlink_header(message, sizeof(*header));
 	struct next_hop_entry *entry = context;
 	const struct nlattr *attribute;
 
+	if (!header)
+		return MNL_CB_OK;
 	entry->state = header->ndm_state;
 	entry->has_mac = false;
-	mnl_attr_for_each (attribute, message, sizeof(*header)) {
+	netlink_for_each (attribute, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attribute) != NDA_LLADDR ||
 		    mnl_attr_get_payload_len(attribute) != sizeof(entry->mac))
 			continue;
@@ -123,7 +120,7 @@ int next_hop_entry(struct mnl_socket *socket, const struct next_hop *hop,
 
 	memset(entry, 0, sizeof(*entry));
 	request = entry_begin(buffer, RTM_GETNEIGH, 0, hop, &header);
-	rc = netlink_ask(socket, request, entry_read, entry);
+	rc = netlink_ask(socket, request, next_hop_entry_read, entry);
 	return rc == -ENOENT ? 0 : rc;
 }
 

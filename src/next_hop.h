@@ -33,14 +33,15 @@ struct next_hop_entry {
 	uint8_t mac[6];
 };
 
-/* The address that an attribute holds: RTA_DST, NDA_DST and the like. */
-struct ip_address attribute_address(const struct nlattr *attribute);
-
 /* All of them return 0 or -errno. That there is no route, or no entry, is not an error. */
 int next_hop_look_up(struct mnl_socket *socket, struct ip_address destination,
 		     struct next_hop *hop);
 int next_hop_entry(struct mnl_socket *socket, const struct next_hop *hop,
 		   struct next_hop_entry *entry);
+
+/* The replies that they have netlink_ask() call, with what they fill in as the context. */
+int next_hop_read(const struct nlmsghdr *message, void *hop);
+int next_hop_entry_read(const struct nlmsghdr *message, void *entry);
 
 /* Has the kernel broadcast for an entry without a MAC. A notification tells what came of it. */
 int next_hop_resolve(struct mnl_socket *socket, const struct next_hop *hop);

@@ -175,18 +175,19 @@ struct filters {
 /* Each filter is told twice, the first time without a handle: as its place in the order. */
 static int note_filter(const struct nlmsghdr *message, void *context)
 {
-	const struct tcmsg *header = mnl_nlmsg_get_payload(message);
+	const struct tcmsg *header = netlink_header(message, sizeof(*header));
 	const struct nlattr *attribute;
 	struct filters *filters = context;
 	struct filter *filter = &filters->filter[filters->count];
 
-	if (!header->tcm_handle || filters->count == FILTERS_MAX)
+	if (!header || !header->tcm_handle || filters->count == FILTERS_MAX)
 		return MNL_CB_OK;
 	*filter = (struct filter){.priority = TC_H_MAJ(header->tcm_info) >> 16};
-	mnl_attr_for_each (attribute, message, sizeof(*header))
+	netlink_for_each (attribute, message, sizeof(*header))
 		if (mnl_attr_get_type(attribute) == TCA_KIND)
-			snprintf(filter->kind, sizeof(filter->kind), "%s",
-				 mnl_attr_get_str(attribute));
+			snprintf(filter->kind, sizeof(filter->kind), "%.*s",
+				 mnl_attr_get_payload_len(attribute),
+				 (const char *)mnl_attr_get_payload(attribute));
 	filters->count++;
 	return MNL_CB_OK;
 }

@@ -121,10 +121,12 @@ static void mark_owed(struct sweep *sweep, const struct inet_diag_msg *socket)
 
 static int socket_seen(const struct nlmsghdr *message, void *context)
 {
-	const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
+	const struct inet_diag_msg *socket = netlink_header(message, sizeof(*socket));
 	const struct nlattr *attribute;
 
-	mnl_attr_for_each (attribute, message, sizeof(*socket)) {
+	if (!socket)
+		return MNL_CB_OK;
+	netlink_for_each (attribute, message, sizeof(*socket)) {
 		struct tcp_info info = {0};
 		size_t length = mnl_attr_get_payload_len(attribute);
 

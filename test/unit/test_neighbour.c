@@ -5,9 +5,11 @@
  */
 #include "address.h"
 #include "neighbour.h"
+#include "notice.h"
 #include "sandbox.h"
 
 #include <arpa/inet.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -473,6 +475,82 @@ static void test_watch_twice_and_forget(void **state)
 	neighbours_close(NULL);
 }
 
+/* A notification of an IPv6 route of which so many bytes behind the header are there. */
+static struct notice route_notice(size_t length, const char *prefix, uint8_t bits)
+{
+	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
+	struct nlmsghdr *message = netlink_begin(buffer, RTM_NEWROUTE, 0);
+	struct rtmsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+	struct in6_addr destination;
+	struct notice notice;
+
+	header->rtm_family = AF_INET6;
+	header->rtm_dst_len = bits;
+	assert_int_equal(inet_pton(AF_INET6, prefix, &destination), 1);
+	mnl_attr_put(message, RTA_DST, sizeof(destination), &destination);
+	if (length < mnl_nlmsg_get_payload_len(message))
+		message->nlmsg_len = NLMSG_LENGTH(length);
+	notice_read(message, &notice);
+	return notice;
+}
+
+/* What cannot be read may have been about anything. */
+static void test_short_notification(void **state)
+{
+	const size_t header = sizeof(struct rtmsg);
+	struct notice notice = route_notice(SIZE_MAX, "2001:db8::", 32);
+
+	(void)state;
+	assert_true(notice_doubts_route(&notice, in("2001:db8::1")));
+	assert_false(notice_doubts_route(&notice, in("2001:db9::1")));
+	assert_false(notice_doubts_route(&notice, in("10.9.0.2")));
+	notice = route_notice(header - 1, "2001:db8::", 32);
+	assert_true(notice_doubts_route(&notice, in("10.9.0.2")));
+	notice = route_notice(header + sizeof(struct nlattr) + 15, "2001:db8::", 32);
+	assert_int_equal(notice.kind, NOTICE_ROUTE);
+	assert_false(address_is_set(notice.address));
+}
+
+static int count_message(const struct nlmsghdr *message, void *context)
+{
+	(void)message;
+	++*(int *)context;
+	return MNL_CB_OK;
+}
+
+static void test_length_that_lies(void **state)
+{
+	static const uint32_t lies[] = {0, 15, 64, INT32_MAX, 0x80000000, UINT32_MAX};
+	char buffer[32] __attribute__((aligned(8))) = "";
+	struct nlmsghdr *message = netlink_begin(buffer, RTM_NEWROUTE, 0);
+	int count = 0;
+	size_t i;
+
+	(void)state;
+	assert_true(netlink_run(buffer, NLMSG_HDRLEN, 0, 0, count_message, &count) >= 0);
+	assert_int_equal(count, 1);
+	for (i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
+		message->nlmsg_len = lies[i];
+		assert_int_equal(netlink_run(buffer, sizeof(buffer), 0, 0, count_message, &count),
+				 MNL_CB_ERROR);
+		assert_int_equal(errno, EBADMSG);
+	}
+	assert_int_equal(count, 1);
+}
+
+/* In IPv6's table, ::ffff:10.9.0.0/112 is a prefix of 16 bytes all the same. */
+static void test_mapped_prefix(void **state)
+{
+	struct notice notice = route_notice(SIZE_MAX, "::ffff:10.9.0.0", 112);
+
+	(void)state;
+	assert_false(notice_doubts_route(&notice, in("2001:db8::1")));
+	assert_false(notice_doubts_route(&notice, in("10.9.0.2")));
+	notice = route_notice(SIZE_MAX, "2001:db8::1", 255);
+	assert_true(notice_doubts_route(&notice, in("2001:db8::1")));
+	assert_false(notice_doubts_route(&notice, in("2001:db8::2")));
+}
+
 #define NEIGHBOUR_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 static int tests(void)
@@ -496,6 +574,9 @@ static int tests(void)
 		NEIGHBOUR_TEST(test_carrier),
 		NEIGHBOUR_TEST(test_overrun),
 		NEIGHBOUR_TEST(test_watch_twice_and_forget),
+		cmocka_unit_test(test_short_notification),
+		cmocka_unit_test(test_length_that_lies),
+		cmocka_unit_test(test_mapped_prefix),
 	};
 
 	return cmocka_run_group_tests(all, NULL, NULL);
