@@ -354,7 +354,8 @@ test-kernels: ## packets, verifier and a story on Debian's 6.1 and 6.12, in virt
 fuzz: ## let libFuzzer look for inputs that break, FUZZ_SECONDS for each target
 	@packaging/deps build fuzz
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) FUZZ_MAIN=-fsanitize=fuzzer \
-		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzz-run
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+			-Wno-gnu-variable-sized-type-not-at-end' fuzz-run
 
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ_TARGETS)
