@@ -212,8 +212,13 @@ all_answer() {
 	run -0 forge c1 request "$LAB_VIP"
 	says '200 OK'
 	expect "$(counter b1 forwarded)" -ge $((forwarded + 4))
-	expect "$(show b1 '[.services[0].backends[].connections] | add')" -eq $((connections + 1))
+	wait_until 5 connections_are $((connections + 1))
 	expect "$(backend s1 .in_flight)" -lt 6666
+}
+
+# What was counted is looked at now and then.
+connections_are() { # NUMBER
+	[ "$(show b1 '[.services[0].backends[].connections] | add')" -eq "$1" ]
 }
 
 # Nothing but what reports have a part in; what is pending changes with each connection.

@@ -39,12 +39,12 @@ served_by() {
 	lab start b1 s1 s2
 	grep -q "warning: .*$(address s3) does not answer" "$STATE/b1/plimsoll.log"
 	grep -q 'ready: .* 2 of 3 backends' "$STATE/b1/plimsoll.log"
-	expect "$(backend s3 .state)" = down
+	wait_until 10 backend_is s3 .state down
 	run -0 fetch_names 40
 	expect "$(sort -u <<<"$output" | xargs)" = 's1 s2'
 	link s3 up
 	wait_until 5 takes_connections s3
-	served_by s3
+	wait_until 5 served_by s3
 	expect "$(counter b1 no-neighbour)" -eq 0
 }
 
@@ -55,7 +55,7 @@ served_by() {
 	expect "$(sort -u <<<"$output" | xargs)" = 's1 s2'
 	link s3 up
 	wait_until 5 takes_connections s3
-	served_by s3
+	wait_until 5 served_by s3
 }
 
 @test "a backend's new MAC address is followed, by its reports too" {
