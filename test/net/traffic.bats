@@ -62,21 +62,25 @@ setup_file() {
 }
 
 @test "responses go straight to the client, except the carriers" {
-	local stamped taken carriers
+	local stamped taken old carriers
 
 	wait_until 5 wire_is_quiet
 	stamped=$(stamped s1 s2 s3 s4)
 	taken=$(counter b1 report-taken)
+	old=$(counter b1 report-old)
 	lab wire start
 	lab wrk duration=3 connections=32
 	wait_until 5 wire_is_quiet
 	stamped=$(($(stamped s1 s2 s3 s4) - stamped))
 	taken=$(($(counter b1 report-taken) - taken))
+	old=$(($(counter b1 report-old) - old))
 	carriers=$(wire .responses_via_balancer.packets)
 	wire .
 	expect "$stamped" -gt 100
 	expect "$(wire .options_to_balancer.packets)" -eq "$stamped"
-	expect "$taken" -eq "$stamped"
+	# Two CPUs may stamp at once, and one report overtake the other: it is taken out all the same.
+	expect $((taken + old)) -eq "$stamped"
+	expect $((old * 100)) -lt "$stamped"
 	expect "$carriers" -eq "$stamped"
 	expect "$((carriers * 10))" -lt "$(wire .responses.packets)"
 	expect "$(wire .options_to_client.packets)" -eq 0
