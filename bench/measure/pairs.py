@@ -67,7 +67,7 @@ class SmallLab:
         if self.bulk_port:
             self.servant = subprocess.Popen(
                 self.inside('s1', 'iperf3', '-s', '-p', self.bulk_port),
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return self
 
     def __exit__(self, *_):

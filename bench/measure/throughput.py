@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What bench/throughput has measured, as tables and as a plot."""
+
+import shutil
+import statistics
+import subprocess
+
+from .ways import ARRANGEMENTS, NETWORK_CPU, WAYS
+
+# What is measured: {load: (heading, unit, what one is divided by)}
+LOADS = {'connections': ('new connections', '/s', 1),
+         'packets': ('packets from the client', '/s', 1),
+         'download': ('bulk to the client', 'Gbit/s', 1e9),
+         'upload': ('bulk to the server', 'Gbit/s', 1e9)}
+# What the network's CPU is charged for: {load: (heading, what one is divided by, in seconds)}
+CHARGES = {'connections': ('us a new connection', 1e-6), 'packets': ('us a packet from the client', 1e-6),
+           'download': ('ms a Gbit to the client', 1e-12), 'upload': ('ms a Gbit to the server', 1e-12)}
+TITLES = {'apart': 'Client and server on one CPU, what is between them on another',
+          'shared': 'All of it on two CPUs'}
+
+
+def median_of(runs, key, **wanted):
+    return statistics.median(key(entry) for entry in runs if all(
+        entry[name] == value for name, value in wanted.items()))
+
+
+def ratios(runs, **wanted):
+    """To the straight way of the same repetition."""
+    chosen = [entry for entry in runs if all(
+        entry[name] == value for name, value in wanted.items() if name != 'way')]
+    straight = {entry['repetition']: entry['value'] for entry in chosen if entry['way'] == 'direct'}
+    return [entry['value'] / straight[entry['repetition']] for entry in chosen
+            if entry['way'] == wanted['way'] and entry['repetition'] in straight]
+
+
+def known(runs, name, order):
+    there = {entry[name] for entry in runs}
+    return [value for value in order if value in there]
+
+
+def table(head, rows):
+    lines = ['| | ' + ' | '.join(head) + ' |', '|---' + '|---:' * len(head) + '|']
+    return '\n'.join(lines + [f'| {name} | ' + ' | '.join(cells) + ' |' for name, cells in rows])
+
+
+def throughput_cell(runs, **wanted):
+    divisor = LOADS[wanted['load']][2]
+    value = median_of(runs, lambda entry: entry['value'], **wanted) / divisor
+    text = f'{value:,.0f}' if divisor == 1 else f'{value:.1f}'
+    compared = ratios(runs, **wanted)
+    if wanted['way'] == 'direct' or not compared:
+        return text
+    return f'{text} (**{statistics.median(compared):.2f}**, {min(compared):.2f} to {max(compared):.2f})'
+
+
+def charge(entry):
+    return entry['busy'][NETWORK_CPU] / entry['value']
+
+
+def charge_cell(runs, **wanted):
+    return f'{median_of(runs, charge, **wanted) / CHARGES[wanted["load"]][1]:.1f}'
+
+
+def rows(runs, arrangement, loads, cell):
+    return [(WAYS[way], [cell(runs, arrangement=arrangement, way=way, load=load) for load in loads])
+            for way in known(runs, 'way', WAYS)]
+
+
+def markdown(data):
+    runs = data['runs']
+    loads = known(runs, 'load', LOADS)
+    arrangements = known(runs, 'arrangement', ARRANGEMENTS)
+    heads = [f'{LOADS[load][0]}, {LOADS[load][1]}' for load in loads]
+    parts = []
+    for arrangement in arrangements:
+        parts += [TITLES[arrangement] + ':',
+                  table(heads, rows(runs, arrangement, loads, throughput_cell))]
+    if 'apart' in arrangements:
+        parts += ['What the CPU between them spends, the switch included:',
+                  table([CHARGES[load][0] for load in loads], rows(runs, 'apart', loads, charge_cell))]
+    machine = data['machine']
+    repetitions = len({entry['repetition'] for entry in runs})
+    parts.append(f"Medians of {repetitions} runs of {data['seconds']} s by turns; Linux {machine['kernel']}, "
+                 f"{machine['cpus']} CPUs, {machine['measured']}.")
+    return '\n\n'.join(parts) + '\n'
+
+
+def plot_lines(runs, arrangement, ways, loads):
+    for load in loads:
+        cells = []
+        for way in ways:
+            compared = ratios(runs, arrangement=arrangement, way=way, load=load)
+            cells.append(f'{statistics.median(compared):.3f} {min(compared):.3f} {max(compared):.3f}')
+        yield f'"{LOADS[load][0]}" ' + ' '.join(cells)
+
+
+def draw(data, path):
+    """Nothing where there is no gnuplot, or nothing to compare with."""
+    runs = data['runs']
+    ways = [way for way in known(runs, 'way', WAYS) if way != 'direct']
+    if not shutil.which('gnuplot') or not ways or not any(run['way'] == 'direct' for run in runs):
+        return
+    arrangements = known(runs, 'arrangement', ARRANGEMENTS)
+    loads = known(runs, 'load', LOADS)
+    script = []
+    for arrangement in arrangements:
+        lines = '\n'.join(plot_lines(runs, arrangement, ways, loads))
+        script.append(f'${arrangement} << END\n{lines}\nEND\n')
+    script.append(f'''set terminal svg size 900,{360 * len(arrangements)} font 'sans,13' background 'white'
+set output '{path}'
+set multiplot layout {len(arrangements)},1
+set ylabel 'of the straight way'
+set style data histogram
+set style histogram errorbars gap 1.5 lw 1
+set style fill solid 0.8 border -1
+set grid ytics
+set key outside right
+set yrange [0:*]
+''')
+    for arrangement in arrangements:
+        series = ', '.join(
+            f"${arrangement} using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) title '{WAYS[way]}'"
+            for i, way in enumerate(ways))
+        script.append(f"set title '{TITLES[arrangement]}'\nplot {series}, 0.9 with lines dt 2 lc 'black' notitle\n")
+    subprocess.run(['gnuplot', '-'], input=''.join(script), text=True, check=True)
