@@ -36,7 +36,8 @@ lab_up() {
 
 # Two at a time would tear down what the other makes.
 claim_name() {
-	exec 9>"/run/lock/plimsoll-lab-$LAB"
+	mkdir -p /run/lock # a container may have an empty /run
+	exec 9>"/run/lock/plimsoll-lab-$LAB" || exit
 	flock -w 5 9 ||
 		die "somebody else is making or removing the lab \"$LAB\" right now; wait, or choose another name=NAME"
 }
