@@ -15,6 +15,8 @@ lab_config() {
 	# shellcheck disable=SC2034 # likewise, in service_options()
 	local choices='' stale_after='' signal=in-flight pending='' poll_interval='' poll_protocol='' \
 		poll_port='' health='' all_down='' dead_flows='' slow_start=0s
+	# As on the NIC of a real machine; left to itself, Plimsoll takes generic XDP on a veth.
+	local xdp_mode=native
 	local balancers='' key=no agent=no argument machine
 
 	require_lab 'lab config'
@@ -25,13 +27,13 @@ lab_config() {
 		policy=* | feedback=* | choices=* | stale_after=* | weights=* | min_interval=* | \
 			max_interval=* | max_share=* | in_band=* | signal=* | pending=* | poll_interval=* | \
 			poll_protocol=* | poll_port=* | agent=* | key=* | health=* | all_down=* | dead_flows=* | \
-			slow_start=*) declare "${argument?}" ;;
+			slow_start=* | xdp_mode=*) declare "${argument?}" ;;
 		servers=*) servers=${argument#*=} servers=${servers//,/ } ;;
 		balancers=*) balancers=${argument#*=} balancers=${balancers//,/ } ;;
 		*) die "config: \"$argument\" is unknown; policy=, feedback=, choices=, stale_after=, weights=1,2," \
 			'servers=s1,s2, balancers=b1 (that agents report to; may be empty), min_interval=,' \
 			'max_interval=, max_share=, in_band=no, signal=, pending=no, poll_interval=, poll_protocol=,' \
-			'poll_port=, health={check: tcp}, all_down=, dead_flows=, slow_start=, agent=yes and' \
+			'poll_port=, health={check: tcp}, all_down=, dead_flows=, slow_start=, xdp_mode=auto, agent=yes and' \
 			'key=yes are known' ;;
 		esac
 	done
@@ -60,6 +62,7 @@ common_configuration() {
 balancer_configuration() {
 	common_configuration
 	cat <<-END
+		xdp_mode: $xdp_mode
 		listen: $LAB_LISTEN
 		services:
 		  - name: web

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_link.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +14,6 @@
 
 #include "kernel_needs.h"
 #include "log.h"
-
-#define XDP_PIN "xdp-" /* and the interface */
 
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -112,132 +109,6 @@ void program_forget(struct program *program)
 struct program program_swapped(struct program program)
 {
 	return (struct program){.now = program.before, .before = program.now};
-}
-
-static int link_ifindex(struct bpf_link *link)
-{
-	struct bpf_link_info info = {0};
-	__u32 length = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &length))
-		return -errno;
-	return (int)info.xdp.ifindex;
-}
-
-/* A predecessor's link, if it is still on that interface: an interface may have gone and come. */
-static struct bpf_link *link_reopen(const char *path, int ifindex)
-{
-	struct bpf_link *link = bpf_link__open(path);
-
-	if (libbpf_get_error(link))
-		return NULL;
-	if (link_ifindex(link) == ifindex)
-		return link;
-	bpf_link__destroy(link);
-	unlink(path);
-	return NULL;
-}
-
-static void tell_xdp_occupied(const char *interface, int ifindex)
-{
-	__u32 id = 0;
-
-	bpf_xdp_query_id(ifindex, 0, &id);
-	log_error(
-		"%s: another XDP program (id %u) is attached; `bpftool net` shows it. If it is a Plimsoll "
-		"instance, stop that; otherwise take the program off with "
-		"`ip link set %s xdp off`",
-		interface, id, interface);
-}
-
-static int xdp_link_create(int program, int ifindex, bool *native)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
-	int fd;
-
-	*native = true;
-	fd = bpf_link_create(program, ifindex, BPF_XDP, &options);
-	if (fd != -EOPNOTSUPP && fd != -EINVAL)
-		return fd;
-	*native = false;
-	options.flags = XDP_FLAGS_SKB_MODE;
-	return bpf_link_create(program, ifindex, BPF_XDP, &options);
-}
-
-static bool xdp_is_native(int ifindex)
-{
-	LIBBPF_OPTS(bpf_xdp_query_opts, options);
-
-	return bpf_xdp_query(ifindex, 0, &options) || options.attach_mode != XDP_ATTACHED_SKB;
-}
-
-static int link_replace(struct bpf_link *link, struct program program, const char *interface)
-{
-	LIBBPF_OPTS(bpf_link_update_opts, options);
-	int err;
-
-	if (program.before >= 0) {
-		options.flags = BPF_F_REPLACE;
-		options.old_prog_fd = (__u32)program.before;
-	}
-	err = bpf_link_update(bpf_link__fd(link), program.now, &options) ? -errno : 0;
-	if (err == -EPERM && options.flags)
-		log_error("%s: the program there is no longer the predecessor's: somebody else has "
-			  "replaced it meanwhile",
-			  interface);
-	else if (err)
-		log_error("%s: cannot replace the predecessor's program: %s", interface,
-			  strerror(-err));
-	return err;
-}
-
-int attach_xdp(const struct runtime *runtime, struct program program, const char *interface,
-	       int ifindex, bool *native)
-{
-	char path[PATH_MAX], name[64];
-	struct bpf_link *link;
-	int fd, err;
-
-	snprintf(name, sizeof(name), XDP_PIN "%s", interface);
-	pin_path(runtime, name, path);
-	link = link_reopen(path, ifindex);
-	if (link) {
-		err = link_replace(link, program, interface);
-		bpf_link__destroy(link); /* it stays: it is pinned */
-		*native = xdp_is_native(ifindex);
-		return err;
-	}
-
-	fd = xdp_link_create(program.now, ifindex, native);
-	if (fd == -EBUSY || fd == -EEXIST) {
-		tell_xdp_occupied(interface, ifindex);
-		return fd;
-	}
-	if (fd < 0) {
-		log_error("%s: cannot attach the XDP program: %s", interface, strerror(-fd));
-		return fd;
-	}
-	if (!*native)
-		log_warning(
-			"%s: the driver has no native XDP; generic XDP is used, at a fraction of "
-			"the speed",
-			interface);
-	err = bpf_obj_pin(fd, path) ? -errno : 0;
-	if (err)
-		log_error("%s: cannot pin the program: %s", path, strerror(-err));
-	close(fd);
-	return err;
-}
-
-void detach_xdp(const struct runtime *runtime, const char *interface)
-{
-	char path[PATH_MAX], name[64];
-
-	/* The pin is all that holds the link. */
-	snprintf(name, sizeof(name), "xdp-%s", interface);
-	pin_path(runtime, name, path);
-	if (unlink(path) && errno != ENOENT)
-		log_warning("%s: cannot take the XDP program off: %s", interface, strerror(errno));
 }
 
 static const char *direction_name(enum bpf_tc_attach_point direction)
@@ -373,9 +244,9 @@ void detach_others(const struct runtime *runtime,
 	char path[PATH_MAX];
 
 	while (directory && (entry = readdir(directory))) {
-		const char *interface = entry->d_name + strlen(XDP_PIN);
+		const char *interface = entry->d_name + strlen(ATTACH_XDP_PIN);
 
-		if (strncmp(entry->d_name, XDP_PIN, strlen(XDP_PIN)) != 0 ||
+		if (strncmp(entry->d_name, ATTACH_XDP_PIN, strlen(ATTACH_XDP_PIN)) != 0 ||
 		    is_attached(interface, context))
 			continue;
 		log_notice("%s: no longer configured, the program is taken off", interface);

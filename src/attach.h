@@ -16,6 +16,7 @@
 /* Where our filters stand in tc's list: any number does, but it must always be the same. */
 #define ATTACH_TC_PRIORITY 94
 #define ATTACH_TC_HANDLE 1
+#define ATTACH_XDP_PIN "xdp-" /* and the interface */
 
 /* libbpf's messages become debug messages of ours: what matters is told in our words. */
 void libbpf_quiet(void);
@@ -47,12 +48,19 @@ void program_forget(struct program *program);
 struct program program_swapped(struct program program);
 
 /*
- * Attaches, or replaces a predecessor's program atomically: no packet passes without one. Native mode
- * if the driver has it, otherwise generic, with a warning; *native tells. Says what went wrong; 0 or
- * -errno.
+ * In the driver (native), or behind it (generic). Unless firm, a program that is there stays as it is, and
+ * one that the driver refuses is attached behind it, with a warning.
+ */
+struct xdp_wish {
+	bool native, firm;
+};
+
+/*
+ * Attaches, or replaces a predecessor's program atomically: no packet passes without one, unless the mode
+ * has to change. *native tells which it is now. Says what went wrong; 0 or -errno.
  */
 int attach_xdp(const struct runtime *runtime, struct program program, const char *interface,
-	       int ifindex, bool *native);
+	       int ifindex, struct xdp_wish wish, bool *native);
 
 /* Takes it off again. */
 void detach_xdp(const struct runtime *runtime, const char *interface);

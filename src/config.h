@@ -26,6 +26,12 @@ enum config_role {
 	CONFIG_SERVER,
 };
 
+enum xdp_mode {
+	XDP_MODE_AUTO, /* what is best on the interface */
+	XDP_MODE_NATIVE, /* in the driver */
+	XDP_MODE_GENERIC, /* behind it, on what it has made of the packet */
+};
+
 enum poll_protocol {
 	POLL_REPORT, /* a UDP datagram each way, the answer with a report's body */
 	POLL_AGENT_CHECK, /* HAProxy's agent-check, over TCP */
@@ -109,6 +115,7 @@ struct config {
 	uint8_t old_report_key[16];
 	uint32_t answers_echo; /* balancer; as a truth value; default true */
 	struct flow_table_config flow_table; /* balancer */
+	uint32_t xdp_mode; /* balancer; enum xdp_mode */
 	uint32_t outer_source_varied; /* balancer; as a truth value */
 	uint64_t hash_seed; /* balancer; 0 = random */
 	struct service_config *services;

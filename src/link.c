@@ -3,9 +3,14 @@
 #include "netlink.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 int link_read(const struct nlmsghdr *message, void *context)
 {
@@ -55,4 +60,19 @@ int link_get_by_index(int index, struct link_info *link)
 	if (index <= 0)
 		return -ENODEV;
 	return link_ask(NULL, index, link);
+}
+
+void link_driver(const char *name, char driver[LINK_DRIVER_MAX])
+{
+	struct ethtool_drvinfo answer = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq request = {.ifr_data = (void *)&answer};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	*driver = '\0';
+	if (fd < 0)
+		return;
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (!ioctl(fd, SIOCETHTOOL, &request))
+		snprintf(driver, LINK_DRIVER_MAX, "%s", answer.driver);
+	close(fd);
 }

@@ -22,6 +22,10 @@ struct link_info {
 int link_get(const char *name, struct link_info *link);
 int link_get_by_index(int index, struct link_info *link);
 
+/* The driver's name, such as veth; empty if it says none. */
+#define LINK_DRIVER_MAX 32
+void link_driver(const char *name, char driver[LINK_DRIVER_MAX]);
+
 /* The reply that they have netlink_ask() call, with a struct link_info as its context. */
 struct nlmsghdr;
 int link_read(const struct nlmsghdr *message, void *link);

@@ -72,6 +72,7 @@ static int enter_interface(struct dataplane *dataplane, const char *name)
 		.ifindex = link.index,
 		.slot = free_slot(dataplane),
 	};
+	link_driver(name, interface->driver);
 	strcpy(interface->name, name);
 	memcpy(interface->mac, link.mac, sizeof(interface->mac));
 	dataplane->interface_count++;
@@ -227,8 +228,32 @@ struct programs {
 	struct program balancer, resolve, check;
 };
 
-static int attach(struct dataplane *dataplane, const struct programs *programs,
-		  struct attached_interface *interface)
+static bool has_tunnels(const struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		for (size_t j = 0; j < config->services[i].backend_count; j++)
+			if (config->services[i].backends[j].forward == FORWARD_IPIP)
+				return true;
+	return false;
+}
+
+/*
+ * On a veth, native XDP copies each packet, wants a program at the other end and forgets that checksums
+ * are unfinished; generic XDP gets the sender's packets whole. But when these are larger than the MTU and
+ * have yet to be cut (GSO) no outer header can be put before them.
+ */
+static struct xdp_wish xdp_wish(const struct attached_interface *interface,
+				const struct config *config)
+{
+	bool veth = !strcmp(interface->driver, "veth"), tunnels = has_tunnels(config);
+
+	if (config->xdp_mode != XDP_MODE_AUTO)
+		return (struct xdp_wish){config->xdp_mode == XDP_MODE_NATIVE, true};
+	return (struct xdp_wish){.native = !veth || tunnels, .firm = veth && tunnels};
+}
+
+static int attach(struct dataplane *dataplane, const struct config *config,
+		  const struct programs *programs, struct attached_interface *interface)
 {
 	int err;
 
@@ -241,7 +266,8 @@ static int attach(struct dataplane *dataplane, const struct programs *programs,
 				interface->ifindex, BPF_TC_EGRESS);
 	return err ? err :
 		     attach_xdp(dataplane->runtime, programs->balancer, interface->name,
-				interface->ifindex, &interface->native);
+				interface->ifindex, xdp_wish(interface, config),
+				&interface->native);
 }
 
 /* The predecessor's programs are put back on so many interfaces. */
@@ -256,7 +282,7 @@ static void go_back(struct dataplane *dataplane, const struct programs *programs
 	if (back.balancer.now < 0 || back.resolve.now < 0)
 		return;
 	for (size_t i = 0; i < count; i++)
-		(void)attach(dataplane, &back, &dataplane->interfaces[i]);
+		(void)attach(dataplane, dataplane->config, &back, &dataplane->interfaces[i]);
 }
 
 static bool is_attached(const char *name, const void *context)
@@ -276,7 +302,7 @@ static int replace(struct dataplane *dataplane, const struct programs *programs)
 	int err = 0;
 
 	while (!err && done < dataplane->interface_count) {
-		err = attach(dataplane, programs, &dataplane->interfaces[done]);
+		err = attach(dataplane, dataplane->config, programs, &dataplane->interfaces[done]);
 		done += !err;
 	}
 	if (err) {
@@ -305,7 +331,8 @@ int dataplane_attach(struct dataplane *dataplane)
 	} else if (!err) {
 		err = keep(dataplane);
 		for (size_t i = 0; !err && i < dataplane->interface_count; i++)
-			err = attach(dataplane, &programs, &dataplane->interfaces[i]);
+			err = attach(dataplane, dataplane->config, &programs,
+				     &dataplane->interfaces[i]);
 	}
 	/* The predecessor's maps are not to live as long as this daemon. */
 	if (!err)
@@ -314,6 +341,17 @@ int dataplane_attach(struct dataplane *dataplane)
 	program_forget(&programs.resolve);
 	program_forget(&programs.check);
 	return err;
+}
+
+static int change_mode(struct dataplane *dataplane, const struct config *config,
+		       struct program balancer, struct attached_interface *interface)
+{
+	struct xdp_wish wish = xdp_wish(interface, config);
+
+	if (!wish.firm || wish.native == interface->native)
+		return 0;
+	return attach_xdp(dataplane->runtime, balancer, interface->name, interface->ifindex, wish,
+			  &interface->native);
 }
 
 int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *config)
@@ -326,13 +364,15 @@ int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *c
 	size_t first = dataplane->interface_count;
 	int err = 0;
 
+	for (size_t i = 0; !err && i < first; i++)
+		err = change_mode(dataplane, config, programs.balancer, &dataplane->interfaces[i]);
 	for (size_t i = 0; !err && i < config->interface_count; i++)
 		if (!find_interface(dataplane, config->interfaces[i]))
 			err = enter_interface(dataplane, config->interfaces[i]);
 	if (!err && dataplane->interface_count > first)
 		err = dataplane_write_settings(dataplane);
 	for (size_t i = first; !err && i < dataplane->interface_count; i++)
-		err = attach(dataplane, &programs, &dataplane->interfaces[i]);
+		err = attach(dataplane, config, &programs, &dataplane->interfaces[i]);
 	return err;
 }
 

@@ -56,6 +56,7 @@ struct attached_interface {
 	int ifindex;
 	uint8_t mac[6];
 	size_t slot; /* in the settings */
+	char driver[LINK_DRIVER_MAX]; /* "" if not known */
 	bool native;
 };
 
@@ -117,7 +118,7 @@ int leave_inherit(struct dataplane *dataplane);
  */
 int dataplane_attach(struct dataplane *dataplane);
 
-/* Those of the configuration that are not there yet; takes none back. Says what went wrong; 0 or -errno. */
+/* Those of the configuration that are not there yet, and the XDP mode that it wants; takes none back. Says what went wrong; 0 or -errno. */
 int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *config);
 
 /* Those that the configuration does not name. */

@@ -278,10 +278,11 @@ static void write_daemon(FILE *out, const struct sources *sources)
 
 	metric_build(out, "balancer", dataplane->runtime->name, status->started_seconds);
 	metric_family(out, "plimsoll_interface_info", "gauge",
-		      "Always 1; the labels name an interface and its XDP mode.");
+		      "Always 1; the labels name an interface, its driver and its XDP mode.");
 	for (size_t i = 0; i < dataplane->interface_count; i++)
 		metric_sample(out, "plimsoll_interface_info", 1, "interface",
-			      dataplane->interfaces[i].name, "xdp_mode",
+			      dataplane->interfaces[i].name, "driver",
+			      dataplane->interfaces[i].driver, "xdp_mode",
 			      dataplane->interfaces[i].native ? "native" : "generic", NULL);
 	flows_metrics(out, status->walk);
 	metric_family(out, "plimsoll_poll_strangers_total", "counter",

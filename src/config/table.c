@@ -75,6 +75,13 @@ static const struct choice echoes[] = {
 	{0},
 };
 
+static const struct choice xdp_modes[] = {
+	{"auto", XDP_MODE_AUTO, false},
+	{"native", XDP_MODE_NATIVE, false},
+	{"generic", XDP_MODE_GENERIC, false},
+	{0},
+};
+
 static const struct choice poll_protocols[] = {
 	{"report", POLL_REPORT, false},
 	{"agent-check", POLL_AGENT_CHECK, false},
@@ -611,6 +618,18 @@ static const struct field config_fields[] = {
 		.parse = parse_choice,
 		.choices = echoes,
 		KEPT_IN(struct config, answers_echo),
+	},
+	{
+		.key = "xdp_mode",
+		.roles = BALANCER,
+		.sentence =
+			"Where packets are taken: native in the interface's driver, generic behind it. "
+			"auto is native where the driver can, except on a veth whose backends are all "
+			"l2: there generic is faster, and asks nothing of the other end.",
+		.fallback = "auto",
+		.parse = parse_choice,
+		.choices = xdp_modes,
+		KEPT_IN(struct config, xdp_mode),
 	},
 	{
 		.key = "flow_table",

@@ -71,14 +71,17 @@ static void judge_mode(const struct subject *subject, const struct link_facts *l
 		saw(findings, RESULT_SKIPPED, "%s has no XDP program", link->name);
 	} else if (!link->xdp_generic) {
 		saw(findings, RESULT_OK, "%s: native, by driver %s", link->name, link->driver);
+	} else if (!strcmp(link->driver, "veth")) {
+		saw(findings, RESULT_OK, "%s: generic, which on a veth is the faster one",
+		    link->name);
 	} else if (!has_native_xdp(link->driver)) {
 		saw(findings, RESULT_ADVICE, "%s: generic, because driver \"%s\" has no native XDP",
 		    link->name, link->driver);
 		mend(findings, "ethtool -i %s", link->name);
 	} else {
 		saw(findings, RESULT_ADVICE,
-		    "%s: generic, although driver %s has native XDP: it refused, for the MTU (%u), "
-		    "LRO, or too few queues; `dmesg` may say",
+		    "%s: generic, although driver %s has native XDP: by `xdp_mode`, or because it refused, "
+		    "for the MTU (%u), LRO, or too few queues; `dmesg` may say",
 		    link->name, link->driver, link->mtu);
 		write_restart(subject, command, sizeof(command));
 		mend(findings, "ip link set dev %s mtu %d; %s", link->name, MTU_USUAL, command);

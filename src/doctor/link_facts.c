@@ -87,13 +87,11 @@ static void look_queues(int fd, struct link_facts *link)
 
 static void look_with_ethtool(struct link_facts *link)
 {
-	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return;
-	if (!ethtool(fd, link->name, &driver))
-		snprintf(link->driver, sizeof(link->driver), "%s", driver.driver);
+	link_driver(link->name, link->driver);
 	link->gro = look_bit(fd, link->name, ETHTOOL_GGRO);
 	link->tx_checksum = look_bit(fd, link->name, ETHTOOL_GTXCSUM);
 	link->lro = look_flag(fd, link->name, ETH_FLAG_LRO);

@@ -37,6 +37,21 @@ setup_file() {
 	expect "$(captured "$file")" -eq 0
 }
 
+@test "so it is in generic XDP, with checksums that are unfinished" {
+	local machine
+
+	for machine in $(machines cs); do
+		inside "$machine" ethtool -K eth0 tx on >/dev/null
+	done
+	lab stop b1
+	sed -i 's/^xdp_mode: .*/xdp_mode: generic/' "$STATE/b1/balancer.yaml"
+	lab start b1
+	run -0 fetch_names 30
+	expect "$(sort -u <<<"$output" | xargs)" = 's1 s2'
+	expect "$(counter b1 report-taken)" -gt 0
+	expect "$(show b1 '.interfaces[0].xdp_mode')" = generic
+}
+
 @test "what the daemons have set is taken back at their end" {
 	lab stop all
 	run inside b1 bpftool net

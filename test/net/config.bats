@@ -95,7 +95,7 @@ told() { # LINE KEY WORDS
 @test "--explain tells every key" {
 	run "$plimsoll" check-config --explain balancer
 	[ "$status" -eq 0 ]
-	for key in interfaces listen report_key echo flow_table entries udp_timeout outer_source hash_seed services name address \
+	for key in interfaces listen report_key echo xdp_mode flow_table entries udp_timeout outer_source hash_seed services name address \
 		protocol policy choices signal feedback stale_after ring_size backends weight forward; do
 		grep -qE "^ *$key: (required|optional|default )" <<<"$output"
 	done

@@ -338,7 +338,7 @@ examine() {
 	# A bridge has no native XDP.
 	inside c1 ip link add br9 type bridge
 	inside c1 ip link set br9 up
-	sed -i "s/eth0/br9/; s/$LAB_VIP/10.1.9.100/" "$file"
+	sed -i "s/eth0/br9/; s/^xdp_mode: .*/xdp_mode: auto/; s/$LAB_VIP/10.1.9.100/" "$file"
 	inside c1 "$PLIMSOLL" balancer --config "$file" --instance "$instance" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
 	wait_until 10 grep -qw ready "$BATS_TEST_TMPDIR/log"
 	doctor c1 --json --instance "$instance" >"$BATS_TEST_TMPDIR/c1.json" || true

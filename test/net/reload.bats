@@ -135,10 +135,10 @@ line() {
 	before=$(state)
 	edit "s/policy: .*/policy: maglev/; s/$(address s1), weight: 1/$(address s1), weight: 0/"
 	refused "$file:$(line "$(address s1)"): weight: \"0\" is too small; expected a whole number from 1 to 1000"
-	edit 's/policy: .*/policy: maglev/; 13s/forward: l2/froward: l2/'
-	refused "$file:13: froward: " 'expected "forward"?'
+	edit 's/policy: .*/policy: maglev/; 14s/forward: l2/froward: l2/'
+	refused "$file:14: froward: " 'expected "forward"?'
 	edit 's/policy: .*/policy: maglev\n\tx: 1/'
-	refused "$file:9: is not YAML: a tab indents the line"
+	refused "$file:10: is not YAML: a tab indents the line"
 	edit 's/policy: .*/policy: maglev/; s/interfaces: .*/interfaces: [eth0, eth7]/'
 	refused 'interfaces: "eth7": No such device; '
 	edit "s/policy: .*/policy: maglev/; s/listen: .*/listen: 192.0.2.1:9570/"
@@ -169,7 +169,7 @@ hang_up() {
 @test "SIGHUP does the same, and the log says what" {
 	edit 's/policy: .*/policy: maglevv/'
 	hang_up
-	wait_until 5 logged "$file:8: policy: \"maglevv\" is not known; expected"
+	wait_until 5 logged "$file:9: policy: \"maglevv\" is not known; expected"
 	wait_until 5 logged "$file is refused: nothing has changed"
 	expect "$(show b1 '.services[0].policy')" = round-robin
 	edit 's/policy: .*/policy: maglev/'

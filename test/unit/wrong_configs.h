@@ -123,6 +123,8 @@ static const struct wrong wrongs[] = {
 	 "is not an IP address"},
 	{SERVICE "    feedback: poll\n    backends: [{address: \"2001:db8::3\", forward: ipip}]\n",
 	 CONFIG_BALANCER, 5, "address", "at which agents are not polled yet"},
+	{SERVICE BACKENDS "xdp_mode: offload\n", CONFIG_BALANCER, 5, "xdp_mode",
+	 "is not known; expected auto, native or generic"},
 	{SERVICE BACKENDS "outer_source: mine\n", CONFIG_BALANCER, 5, "outer_source",
 	 "is not known; expected varied or fixed"},
 	{INTERFACES "services: [{address: \"2001:db8::1\"}]\n", CONFIG_SERVER, 2, "address",
