@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,130 +108,6 @@ void program_forget(struct program *program)
 struct program program_swapped(struct program program)
 {
 	return (struct program){.now = program.before, .before = program.now};
-}
-
-static const char *direction_name(enum bpf_tc_attach_point direction)
-{
-	return direction == BPF_TC_INGRESS ? "ingress" : "egress";
-}
-
-/* "is ours" as a file that survives us. what: "clsact", "ingress" or "egress". */
-static void marker_path(const struct runtime *runtime, const char *interface, const char *what,
-			char path[PATH_MAX])
-{
-	snprintf(path, PATH_MAX, "%s/tc-%s-%s", runtime->directory, interface, what);
-}
-
-static int marker_set(const struct runtime *runtime, const char *interface, const char *what)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	marker_path(runtime, interface, what, path);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return 0;
-}
-
-static bool marker_exists(const struct runtime *runtime, const char *interface, const char *what)
-{
-	char path[PATH_MAX];
-
-	marker_path(runtime, interface, what, path);
-	return access(path, F_OK) == 0;
-}
-
-static int qdisc_create(const struct runtime *runtime, const char *interface,
-			struct bpf_tc_hook *hook)
-{
-	int err = bpf_tc_hook_create(hook);
-
-	if (err == -EEXIST)
-		return 0;
-	if (!err)
-		err = marker_set(runtime, interface, "clsact");
-	if (err)
-		log_error("%s: cannot add a clsact qdisc: %s", interface, strerror(-err));
-	return err;
-}
-
-/* A filter in our place that we did not put there is another instance's. */
-static int refuse_occupied(const struct runtime *runtime, const char *interface,
-			   const struct bpf_tc_hook *hook)
-{
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
-		    .priority = ATTACH_TC_PRIORITY);
-	const char *direction = direction_name(hook->attach_point);
-
-	if (marker_exists(runtime, interface, direction) || bpf_tc_query(hook, &options))
-		return 0;
-	log_error(
-		"%s: another instance's program (id %u) is attached to tc %s; stop that instance, or "
-		"remove a dead one's with `tc filter del dev %s %s pref %d`",
-		interface, options.prog_id, direction, interface, direction, ATTACH_TC_PRIORITY);
-	return -EBUSY;
-}
-
-int attach_tc(const struct runtime *runtime, struct program program, const char *interface,
-	      int ifindex, enum bpf_tc_attach_point direction)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
-		    .priority = ATTACH_TC_PRIORITY, .prog_fd = program.now,
-		    .flags = BPF_TC_F_REPLACE);
-	int err;
-
-	err = qdisc_create(runtime, interface, &hook);
-	if (err)
-		return err;
-	hook.attach_point = direction;
-	err = refuse_occupied(runtime, interface, &hook);
-	if (err)
-		return err;
-	err = bpf_tc_attach(&hook, &options);
-	if (!err)
-		err = marker_set(runtime, interface, direction_name(direction));
-	if (err)
-		log_error("%s: cannot attach to tc %s: %s", interface, direction_name(direction),
-			  strerror(-err));
-	return err;
-}
-
-static void filter_detach(const struct runtime *runtime, const char *interface, int ifindex,
-			  enum bpf_tc_attach_point direction)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = direction);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
-		    .priority = ATTACH_TC_PRIORITY);
-	char path[PATH_MAX];
-	int err;
-
-	if (!marker_exists(runtime, interface, direction_name(direction)))
-		return;
-	err = bpf_tc_detach(&hook, &options);
-	if (err && err != -ENOENT && err != -ENODEV && err != -EINVAL)
-		log_warning("%s: cannot take the program off tc %s: %s", interface,
-			    direction_name(direction), strerror(-err));
-	marker_path(runtime, interface, direction_name(direction), path);
-	unlink(path);
-}
-
-void detach_tc(const struct runtime *runtime, const char *interface, int ifindex)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	char path[PATH_MAX];
-
-	filter_detach(runtime, interface, ifindex, BPF_TC_INGRESS);
-	filter_detach(runtime, interface, ifindex, BPF_TC_EGRESS);
-	if (!marker_exists(runtime, interface, "clsact"))
-		return;
-	bpf_tc_hook_destroy(&hook);
-	marker_path(runtime, interface, "clsact", path);
-	unlink(path);
 }
 
 void detach_others(const struct runtime *runtime,

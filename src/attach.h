@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Putting BPF programs onto interfaces so that they stay when the daemon dies, and taking them off
- * again. A link is pinned and outlives us; a tc filter does so by itself, and a marker file in the
- * instance's directory says that it is ours.
+ * again. A link is pinned and outlives us; where the kernel has no tcx (Linux before 6.6), tc has a filter,
+ * which outlives us by itself, and a marker file in the instance's directory says that it is ours.
  */
 #ifndef PLIMSOLL_ATTACH_H
 #define PLIMSOLL_ATTACH_H
@@ -17,6 +17,12 @@
 #define ATTACH_TC_PRIORITY 94
 #define ATTACH_TC_HANDLE 1
 #define ATTACH_XDP_PIN "xdp-" /* and the interface */
+
+/* Attach types of tcx: linux/bpf.h may be older than the kernel. */
+#define ATTACH_TCX_INGRESS 46
+#define ATTACH_TCX_EGRESS 47
+/* So many programs of tcx are looked at on an interface: as many as the kernel takes. */
+#define ATTACH_TCX_MAX 64
 
 /* libbpf's messages become debug messages of ours: what matters is told in our words. */
 void libbpf_quiet(void);
@@ -65,11 +71,15 @@ int attach_xdp(const struct runtime *runtime, struct program program, const char
 /* Takes it off again. */
 void detach_xdp(const struct runtime *runtime, const char *interface);
 
-/* Likewise for tc; direction is BPF_TC_INGRESS or BPF_TC_EGRESS. */
+/* Likewise for tc, by tcx if the kernel has it; direction is BPF_TC_INGRESS or BPF_TC_EGRESS. */
 int attach_tc(const struct runtime *runtime, struct program program, const char *interface,
 	      int ifindex, enum bpf_tc_attach_point direction);
 
-/* Takes our tc filters off, and the qdisc if it was us who put it there. */
+/* Where the link of tcx is pinned, if it is one. */
+void attach_tcx_path(const char *pins, const char *interface, enum bpf_tc_attach_point direction,
+		     char path[PATH_MAX]);
+
+/* Takes our programs off tc, and the qdisc if it was us who put it there. */
 void detach_tc(const struct runtime *runtime, const char *interface, int ifindex);
 
 /* Takes our programs off the interfaces that are no longer configured: is_attached says of which not. */

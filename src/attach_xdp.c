@@ -9,31 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach_link.h"
 #include "log.h"
-
-static int link_ifindex(struct bpf_link *link)
-{
-	struct bpf_link_info info = {0};
-	__u32 length = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &length))
-		return -errno;
-	return (int)info.xdp.ifindex;
-}
-
-/* A predecessor's link, if it is still on that interface: an interface may have gone and come. */
-static struct bpf_link *link_reopen(const char *path, int ifindex)
-{
-	struct bpf_link *link = bpf_link__open(path);
-
-	if (libbpf_get_error(link))
-		return NULL;
-	if (link_ifindex(link) == ifindex)
-		return link;
-	bpf_link__destroy(link);
-	unlink(path);
-	return NULL;
-}
 
 static void tell_xdp_occupied(const char *interface, int ifindex)
 {
@@ -78,7 +55,7 @@ static void tell_failure(const char *interface, int ifindex, bool native, int er
 static int attach_anew(int program, const char *interface, int ifindex, struct xdp_wish wish,
 		       const char *path, bool *native)
 {
-	int fd, err;
+	int fd;
 
 	*native = wish.native;
 	fd = create(program, ifindex, wish.native);
@@ -94,11 +71,7 @@ static int attach_anew(int program, const char *interface, int ifindex, struct x
 		tell_failure(interface, ifindex, *native, fd);
 		return fd;
 	}
-	err = bpf_obj_pin(fd, path) ? -errno : 0;
-	if (err)
-		log_error("%s: cannot pin the program: %s", path, strerror(-err));
-	close(fd);
-	return err;
+	return link_keep(fd, path);
 }
 
 static bool xdp_is_native(int ifindex)
@@ -123,26 +96,6 @@ static int change_mode(struct bpf_link *link, int program, const char *interface
 		(void)attach_anew(program, interface, ifindex, before, path, native);
 	else
 		log_notice("%s: XDP is %s from now on", interface, *native ? "native" : "generic");
-	return err;
-}
-
-static int link_replace(struct bpf_link *link, struct program program, const char *interface)
-{
-	LIBBPF_OPTS(bpf_link_update_opts, options);
-	int err;
-
-	if (program.before >= 0) {
-		options.flags = BPF_F_REPLACE;
-		options.old_prog_fd = (__u32)program.before;
-	}
-	err = bpf_link_update(bpf_link__fd(link), program.now, &options) ? -errno : 0;
-	if (err == -EPERM && options.flags)
-		log_error("%s: the program there is no longer the predecessor's: somebody else has "
-			  "replaced it meanwhile",
-			  interface);
-	else if (err)
-		log_error("%s: cannot replace the predecessor's program: %s", interface,
-			  strerror(-err));
 	return err;
 }
 

@@ -14,10 +14,6 @@
 #include "netlink.h"
 #include "runtime.h"
 
-/* linux/bpf.h may be older than the kernel: programs of tcx, which run before the filters of tc. */
-#define ATTACH_TCX_INGRESS 46
-#define ATTACH_TCX_EGRESS 47
-
 #define FILTERS_MAX 16
 #define KIND_MAX 16
 
@@ -35,25 +31,45 @@ static bool is_jited(uint32_t program)
 	return jited;
 }
 
-bool attached_xdp(const struct subject *subject, const struct link_facts *link,
-		  struct attached *attached)
+/* By its link, if that is pinned there and still on the interface. */
+static bool attached_by(const char *path, const struct link_facts *link, struct attached *attached)
 {
 	struct bpf_link_info info = {0};
 	__u32 length = sizeof(info);
-	char pins[PATH_MAX], path[PATH_MAX + 32];
 	int fd, err;
 
-	runtime_pins(subject->instance, pins, sizeof(pins));
-	snprintf(path, sizeof(path), "%s/xdp-%s", pins, link->name);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return false;
 	err = bpf_obj_get_info_by_fd(fd, &info, &length);
 	close(fd);
+	/* A link of tcx has the interface at the same place. */
 	if (err || (int)info.xdp.ifindex != link->index)
 		return false;
 	*attached = (struct attached){info.prog_id, is_jited(info.prog_id)};
 	return true;
+}
+
+bool attached_xdp(const struct subject *subject, const struct link_facts *link,
+		  struct attached *attached)
+{
+	char pins[PATH_MAX], path[PATH_MAX + 32];
+
+	runtime_pins(subject->instance, pins, sizeof(pins));
+	snprintf(path, sizeof(path), "%s/xdp-%s", pins, link->name);
+	return attached_by(path, link, attached);
+}
+
+static bool attached_tcx(const struct subject *subject, const struct link_facts *link,
+			 enum bpf_tc_attach_point direction, struct attached *attached)
+{
+	char pins[PATH_MAX], path[PATH_MAX];
+
+	if (!*subject->instance)
+		return false;
+	runtime_pins(subject->instance, pins, sizeof(pins));
+	attach_tcx_path(pins, link->name, direction, path);
+	return attached_by(path, link, attached);
 }
 
 bool attached_tc(const struct subject *subject, const struct link_facts *link,
@@ -63,7 +79,8 @@ bool attached_tc(const struct subject *subject, const struct link_facts *link,
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
 		    .priority = ATTACH_TC_PRIORITY);
 
-	(void)subject;
+	if (attached_tcx(subject, link, direction, attached))
+		return true;
 	if (bpf_tc_query(&hook, &options))
 		return false;
 	*attached = (struct attached){options.prog_id, is_jited(options.prog_id)};
@@ -205,20 +222,22 @@ static void list_filters(int ifindex, uint32_t parent, struct filters *filters)
 	netlink_ask_once(request, note_filter, filters); /* without a qdisc there are none */
 }
 
-static unsigned int count_tcx(int ifindex, bool ingress)
+/* Programs of tcx in front of that one, or all if it is none of them; -1 where the kernel has no tcx. */
+static int count_tcx_before(int ifindex, bool ingress, uint32_t program)
 {
-	__u32 programs[16], count = 16, flags = 0;
+	__u32 programs[ATTACH_TCX_MAX], count = ATTACH_TCX_MAX, flags = 0, before = 0;
 
 	if (bpf_prog_query(ifindex, ingress ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS, 0, &flags,
 			   programs, &count))
-		return 0; /* this kernel has no tcx */
-	return count;
+		return -1;
+	while (before < count && programs[before] != program)
+		before++;
+	return (int)before;
 }
 
 static void judge_filters(const struct link_facts *link, bool ingress, struct findings *findings)
 {
 	const char *direction = ingress ? "ingress" : "egress";
-	unsigned int tcx = count_tcx(link->index, ingress);
 	struct filters filters;
 
 	list_filters(link->index,
@@ -235,11 +254,25 @@ static void judge_filters(const struct link_facts *link, bool ingress, struct fi
 		mend(findings, "tc filter del dev %s %s pref %u", link->name, direction,
 		     filter->priority);
 	}
-	if (tcx) {
-		saw(findings, RESULT_ADVICE, "%s: %u tcx programs on %s run before ours",
-		    link->name, tcx, direction);
-		mend(findings, "bpftool net show dev %s", link->name);
-	}
+}
+
+/* Programs of tcx run before all filters. */
+static void judge_before(const struct subject *subject, const struct link_facts *link, bool ingress,
+			 struct findings *findings)
+{
+	enum bpf_tc_attach_point direction = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+	struct attached ours = {0};
+	bool is_tcx = attached_tcx(subject, link, direction, &ours);
+	int before = count_tcx_before(link->index, ingress, ours.program);
+
+	/* Without an instance it is tcx that ours will be on, if there is one. */
+	if (!is_tcx && (*subject->instance || before < 0))
+		judge_filters(link, ingress, findings);
+	if (before <= 0)
+		return;
+	saw(findings, RESULT_ADVICE, "%s: %d tcx program%s on %s run%s before ours", link->name,
+	    before, before == 1 ? "" : "s", ingress ? "ingress" : "egress", before == 1 ? "s" : "");
+	mend(findings, "bpftool net show dev %s", link->name);
 }
 
 void check_tc_others(const struct subject *subject, struct findings *findings)
@@ -247,10 +280,10 @@ void check_tc_others(const struct subject *subject, struct findings *findings)
 	for (size_t i = 0; i < subject->link_count; i++) {
 		if (!subject->links[i].index)
 			continue;
-		judge_filters(&subject->links[i], true, findings);
+		judge_before(subject, &subject->links[i], true, findings);
 		if (subject->role == CONFIG_SERVER)
-			judge_filters(&subject->links[i], false, findings);
+			judge_before(subject, &subject->links[i], false, findings);
 	}
 	if (!json_array_size(findings->list))
-		saw(findings, RESULT_OK, "nobody's filter stands before ours");
+		saw(findings, RESULT_OK, "nobody's program runs before ours");
 }

@@ -174,6 +174,29 @@ stamped() {
 	echo $sum
 }
 
+# tc_link MACHINE DIRECTION: where the link of tcx is pinned, if the kernel has that.
+tc_link() {
+	echo "/run/plimsoll/bpf/$(namespace "$1")/tcx-eth0-$2"
+}
+
+# tc_program MACHINE DIRECTION: the id of ours there, by tcx or as a filter; nothing if there is none.
+tc_program() {
+	if [ -e "$(tc_link "$@")" ]; then
+		bpftool -j link show pinned "$(tc_link "$@")" | jq 'select(.ifindex != 0).prog_id'
+	else
+		inside "$1" tc -j filter show dev eth0 "$2" | jq 'first(.[].options.prog.id | values)'
+	fi
+}
+
+# tc_detach MACHINE DIRECTION: as if somebody had taken it off behind the daemon's back.
+tc_detach() {
+	if [ -e "$(tc_link "$@")" ]; then
+		bpftool link detach pinned "$(tc_link "$@")"
+	else
+		inside "$1" tc filter del dev eth0 "$2" pref 94
+	fi
+}
+
 # snapshot MACHINE: what a daemon could have changed there.
 snapshot() {
 	echo '- addresses'

@@ -19,6 +19,8 @@ daemon_of() { # MACHINE
 
 programs_of() { # MACHINE
 	inside "$1" bpftool -j net show dev eth0 | jq -c '[.. | .id? // empty]'
+	tc_program "$1" ingress
+	tc_program "$1" egress
 }
 
 # take_over MACHINE [OPTIONS...]: not by the lab, which would wait until it is ready.
@@ -150,5 +152,29 @@ holds_no_more_than() { # MACHINE FILES
 	lab stop all
 	expect ! -e "/run/plimsoll/bpf/$(namespace b1)"
 	expect -z "$(inside b1 ip link show dev eth0 | grep xdp)"
-	expect -z "$(inside s1 tc filter show dev eth0 ingress)"
+	expect -z "$(tc_program s1 ingress)"
+	expect ! -e "$(tc_link s1 ingress)"
+}
+
+@test "filters of a predecessor give way to links of tcx, and nothing of theirs is left" {
+	local links
+
+	PLIMSOLL_TC=clsact lab start all
+	links=$(find /run/plimsoll/bpf/"$LAB"-* -name 'tcx-*')
+	expect -z "$links"
+	expect -n "$(tc_program s1 egress)"
+	fetch_names 10
+	lab takeover s1 b1
+	expect -n "$(tc_program s1 ingress)"
+	expect -n "$(tc_program s1 egress)"
+	if [ -e "$(tc_link s1 egress)" ]; then
+		expect -z "$(inside s1 tc qdisc show dev eth0 clsact)"
+		expect -z "$(inside b1 tc qdisc show dev eth0 clsact)"
+		expect ! -e "/run/plimsoll/$(namespace s1)/tc-eth0-egress"
+	fi
+	run -0 fetch_names 20
+	wait_until 5 expect "$(show s1 .carriers.stamped)" -gt 0
+	lab stop all
+	expect -z "$(inside s1 tc qdisc show dev eth0 clsact)"
+	expect -z "$(inside b1 tc qdisc show dev eth0 clsact)"
 }

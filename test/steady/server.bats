@@ -49,7 +49,8 @@ setup() {
 @test "an agent dies with its programs: plain DSR, its load becomes unknown" {
 	streams_begin
 	lab kill s3
-	inside s3 tc qdisc delete dev eth0 clsact
+	tc_detach s3 ingress
+	tc_detach s3 egress
 	wait_until 5 backend_is s3 .known false
 	settle
 	expect "$(backend s3 .state)" = healthy

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "attach_link.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static int link_ifindex(struct bpf_link *link)
+{
+	struct bpf_link_info info = {0};
+	__u32 length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &length))
+		return -errno;
+	return (int)info.xdp.ifindex; /* a link of tcx has it at the same place */
+}
+
+struct bpf_link *link_reopen(const char *path, int ifindex)
+{
+	struct bpf_link *link = bpf_link__open(path);
+
+	if (libbpf_get_error(link))
+		return NULL;
+	if (link_ifindex(link) == ifindex)
+		return link;
+	bpf_link__destroy(link);
+	unlink(path);
+	return NULL;
+}
+
+int link_replace(struct bpf_link *link, struct program program, const char *interface)
+{
+	LIBBPF_OPTS(bpf_link_update_opts, options);
+	int err;
+
+	if (program.before >= 0) {
+		options.flags = BPF_F_REPLACE;
+		options.old_prog_fd = (__u32)program.before;
+	}
+	err = bpf_link_update(bpf_link__fd(link), program.now, &options) ? -errno : 0;
+	if (err == -EPERM && options.flags)
+		log_error("%s: the program there is no longer the predecessor's: somebody else has "
+			  "replaced it meanwhile",
+			  interface);
+	else if (err)
+		log_error("%s: cannot replace the predecessor's program: %s", interface,
+			  strerror(-err));
+	return err;
+}
+
+int link_keep(int link, const char *path)
+{
+	int err = bpf_obj_pin(link, path) ? -errno : 0;
+
+	if (err)
+		log_error("%s: cannot pin the program: %s", path, strerror(-err));
+	close(link);
+	return err;
+}
