@@ -228,7 +228,7 @@ demo: ## the main job, on real traffic, in network namespaces
 	@lab/demo
 
 .PHONY: bench-feedback
-bench-feedback: ## in-band feedback against polling (BENCH_QUICK=1: 8 minutes)
+bench-feedback: ## in-band feedback against polling, an hour (BENCH_QUICK=1 makes each bench short)
 	@packaging/deps build demo bench
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
 	@bench/feedback
@@ -244,10 +244,10 @@ bench-packet: ## what a packet costs in the kernel, in ns
 bench-server: ## what the agent costs its server
 	@packaging/deps build demo bench
 	@$(MAKE) --no-print-directory all
-	@bench/server
+	@bench/server $(if $(BENCH_QUICK),--repetitions 1 --seconds 1)
 
 .PHONY: bench-throughput
-bench-throughput: ## what a balancer in between costs: nftables, HAProxy, 25 minutes (BENCH_QUICK=1: 2)
+bench-throughput: ## what a balancer in between costs: nftables, HAProxy, 25 minutes
 	@packaging/deps build test demo bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/floor.bpf.o
 	@bench/throughput $(if $(BENCH_QUICK),--repetitions 1 --seconds 1)
@@ -256,25 +256,25 @@ bench-throughput: ## what a balancer in between costs: nftables, HAProxy, 25 min
 bench-health: ## how soon a dead server is spared, in ms; HEALTH_ROUNDS=20
 	@packaging/deps build test demo
 	@$(MAKE) --no-print-directory all
-	@bench/health
+	@$(if $(BENCH_QUICK),HEALTH_ROUNDS=2) bench/health
 
 .PHONY: bench-flood
 bench-flood: ## what forged packets do to 1,000 live connections, 5 minutes
 	@packaging/deps build test demo
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
-	@bench/flood
+	@bench/flood $(if $(BENCH_QUICK),--seconds 5)
 
 .PHONY: bench-scale
 bench-scale: ## what 4,096 services and 4,096 servers take: time and memory
 	@packaging/deps build demo
 	@$(MAKE) --no-print-directory all
-	@bench/scale
+	@bench/scale $(if $(BENCH_QUICK),--sizes small)
 
 .PHONY: bench-loss
 bench-loss: ## what lost reports and lost SYNs cost
 	@packaging/deps build demo bench
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
-	@bench/loss
+	@bench/loss $(if $(BENCH_QUICK),--repetitions 1 --seconds 1)
 
 .PHONY: bench-step
 bench-step: ## how soon a server that becomes slow is spared
@@ -453,4 +453,4 @@ clean: ## remove what was built
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -141,8 +141,14 @@ def figures(data):
         yield from part(results)
 
 
+def measured(known):
+    """Those of what has been measured; all if it is nothing, so that it is seen."""
+    known = list(known)
+    return [figure for figure in known if figure.value is not None] or known
+
+
 def print_figures(data):
     print(f'\n{"figure":46} {"on":13} {"measured":>16} {"promised":>12}')
-    for figure in figures(data):
+    for figure in measured(figures(data)):
         print(f'{figure.name:46} {figure.workload:13} {figure.result():>16} '
               f'{figure.promise():>12} {figure.verdict():3} {figure.note}')

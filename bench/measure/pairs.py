@@ -43,9 +43,9 @@ class Runs:
         return statistics.median(self.values(**wanted))
 
 
-def by_turns(cases, repetitions):
+def by_turns(cases, repetitions, first=1):
     """(repetition, case): forwards, then backwards, so that what drifts disturbs all alike."""
-    for repetition in range(1, repetitions + 1):
+    for repetition in range(first, first + repetitions):
         for case in cases if repetition % 2 else reversed(cases):
             yield repetition, case
 

@@ -16,7 +16,8 @@ LOADS = {'connections': ('new connections', '/s', 1),
 CHARGES = {'connections': ('us a new connection', 1e-6), 'packets': ('us a packet from the client', 1e-6),
            'download': ('ms a Gbit to the client', 1e-12), 'upload': ('ms a Gbit to the server', 1e-12)}
 TITLES = {'apart': 'Client and server on one CPU, what is between them on another',
-          'shared': 'All of it on two CPUs'}
+          'shared': 'All of it on two CPUs',
+          'containers': 'As between containers: large packets whole, checksums unfinished; on two CPUs'}
 
 
 def median_of(runs, key, **wanted):
@@ -62,8 +63,9 @@ def charge_cell(runs, **wanted):
 
 
 def rows(runs, arrangement, loads, cell):
-    return [(WAYS[way], [cell(runs, arrangement=arrangement, way=way, load=load) for load in loads])
-            for way in known(runs, 'way', WAYS)]
+    there = [run for run in runs if run['arrangement'] == arrangement]
+    return [(WAYS[way], [cell(there, arrangement=arrangement, way=way, load=load) for load in loads])
+            for way in known(there, 'way', WAYS)]
 
 
 def markdown(data):
@@ -85,28 +87,43 @@ def markdown(data):
     return '\n\n'.join(parts) + '\n'
 
 
-def plot_lines(runs, arrangement, ways, loads):
+def ways_of(runs, arrangement):
+    """Those that can be compared there."""
+    there = known([run for run in runs if run['arrangement'] == arrangement], 'way', WAYS)
+    return there[1:] if there[0] == 'direct' else []
+
+
+def block(runs, arrangement, loads):
+    """A line for each load: its name; and for each way the median of the ratios, the least and the largest."""
+    lines = [f'${arrangement} << END']
     for load in loads:
-        cells = []
-        for way in ways:
+        cells = [load]
+        for way in ways_of(runs, arrangement):
             compared = ratios(runs, arrangement=arrangement, way=way, load=load)
             cells.append(f'{statistics.median(compared):.3f} {min(compared):.3f} {max(compared):.3f}')
-        yield f'"{LOADS[load][0]}" ' + ' '.join(cells)
+        lines.append(' '.join(cells))
+    return '\n'.join([*lines, 'END', ''])
+
+
+def plot(runs, arrangement):
+    # Each way keeps its colour in all of them.
+    series = [f"${arrangement} using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) "
+              f"lc {list(WAYS).index(way)} title '{WAYS[way]}'"
+              for i, way in enumerate(ways_of(runs, arrangement))]
+    return (f"set title '{TITLES[arrangement]}'\n"
+            f"plot {', '.join(series)}, 0.9 with lines dt 2 lc 'black' notitle\n")
 
 
 def draw(data, path):
     """Nothing where there is no gnuplot, or nothing to compare with."""
     runs = data['runs']
-    ways = [way for way in known(runs, 'way', WAYS) if way != 'direct']
-    if not shutil.which('gnuplot') or not ways or not any(run['way'] == 'direct' for run in runs):
+    arrangements = [arrangement for arrangement in known(runs, 'arrangement', ARRANGEMENTS)
+                    if ways_of(runs, arrangement)]
+    if not shutil.which('gnuplot') or not arrangements:
         return
-    arrangements = known(runs, 'arrangement', ARRANGEMENTS)
-    loads = known(runs, 'load', LOADS)
-    script = []
-    for arrangement in arrangements:
-        lines = '\n'.join(plot_lines(runs, arrangement, ways, loads))
-        script.append(f'${arrangement} << END\n{lines}\nEND\n')
-    script.append(f'''set terminal svg size 900,{360 * len(arrangements)} font 'sans,13' background 'white'
+    script = ''.join(block(runs, arrangement, known(runs, 'load', LOADS))
+                     for arrangement in arrangements)
+    script += f'''set terminal svg size 900,{320 * len(arrangements)} font 'sans,13' background 'white'
 set output '{path}'
 set multiplot layout {len(arrangements)},1
 set ylabel 'of the straight way'
@@ -114,12 +131,8 @@ set style data histogram
 set style histogram errorbars gap 1.5 lw 1
 set style fill solid 0.8 border -1
 set grid ytics
-set key outside right
+set key outside bottom center horizontal
 set yrange [0:*]
-''')
-    for arrangement in arrangements:
-        series = ', '.join(
-            f"${arrangement} using {2 + 3 * i}:{3 + 3 * i}:{4 + 3 * i}:xtic(1) title '{WAYS[way]}'"
-            for i, way in enumerate(ways))
-        script.append(f"set title '{TITLES[arrangement]}'\nplot {series}, 0.9 with lines dt 2 lc 'black' notitle\n")
-    subprocess.run(['gnuplot', '-'], input=''.join(script), text=True, check=True)
+'''
+    script += ''.join(plot(runs, arrangement) for arrangement in arrangements)
+    subprocess.run(['gnuplot', '-'], input=script, text=True, check=True)
