@@ -14,10 +14,9 @@
 
 #include "attach.h"
 #include "clock.h"
-#include "config/compare.h"
-#include "hash.h"
 #include "log.h"
 #include "server.skel.h"
+#include "server/dataplane_private.h"
 #include "server/idle_books.h"
 #include "server/tunnels.h"
 
@@ -26,8 +25,6 @@
  * established connections nothing. With traffic, its clients' packets come far more often.
  */
 #define BALANCER_SILENCE_NS 50000000ULL
-/* Reports say for so long that the counters began anew, so that a lost one does no harm. */
-#define RESTARTED_NS 1000000000ULL
 
 /* Without a balancer nobody asks for the id; the interface's first address will do. */
 static struct ip_address first_address(const char *interface)
@@ -70,16 +67,7 @@ static uint32_t bucket_count(const struct config *config)
 	return (config->meter_entries + BUCKET_SLOTS - 1) / BUCKET_SLOTS;
 }
 
-static struct service_key service_key(const struct service_config *service)
-{
-	return (struct service_key){
-		.address = service->address.address,
-		.port = htons(service->address.port),
-		.protocol = service->protocol,
-	};
-}
-
-static int put_settings(const struct server_dataplane *dataplane)
+int server_settings_put(const struct server_dataplane *dataplane)
 {
 	uint32_t zero = 0;
 
@@ -87,21 +75,6 @@ static int put_settings(const struct server_dataplane *dataplane)
 				   &dataplane->settings, BPF_ANY) ?
 		       -errno :
 		       0;
-}
-
-/* Where two would stand at one place, the second is found by the map. */
-static void place_services(struct server_settings *settings, const struct config *config)
-{
-	for (size_t i = 0; i < config->service_count; i++) {
-		struct service_key key = service_key(&config->services[i]);
-		struct service_key *place = &settings->places[hash_place(&key.address, key.port)];
-
-		if (place->protocol)
-			settings->unplaced++;
-		else
-			*place = key;
-		settings->any_port |= !key.port;
-	}
 }
 
 static void set_key(struct server_settings *settings, const struct config *config)
@@ -114,7 +87,7 @@ static void set_key(struct server_settings *settings, const struct config *confi
 }
 
 /* Says how a configuration would have it; *ifindex: where its programs are to be. */
-static int fill_settings(struct server_settings *settings, const struct config *config,
+int server_settings_fill(struct server_settings *settings, const struct config *config,
 			 int *ifindex)
 {
 	struct link_info link;
@@ -127,7 +100,7 @@ static int fill_settings(struct server_settings *settings, const struct config *
 	settings->unplaced = 0;
 	settings->any_port = 0;
 	memset(settings->places, 0, sizeof(settings->places));
-	place_services(settings, config);
+	server_services_place(settings, config);
 	set_key(settings, config);
 	err = link_get(config->interfaces[0], &link);
 	if (err) {
@@ -149,13 +122,13 @@ static int write_settings(struct server_dataplane *dataplane)
 		.peer_count = (uint32_t)config->balancer_count,
 		.cpu_count = (uint32_t)libbpf_num_possible_cpus(),
 	};
-	int err = fill_settings(&settings, config, &dataplane->ifindex);
+	int err = server_settings_fill(&settings, config, &dataplane->ifindex);
 
 	if (err)
 		return err;
 	tunnels_allow(&settings, config, dataplane->peers);
 	dataplane->settings = settings;
-	return put_settings(dataplane);
+	return server_settings_put(dataplane);
 }
 
 /* Utilisation by the kernel's own books, if a try finds them; otherwise by ours, which cost time. */
@@ -166,7 +139,7 @@ static int choose_books(struct server_dataplane *dataplane)
 	dataplane->settings.idle_distance = idle_books_distance();
 	dataplane->metrics->busy_ns = 0;
 	dataplane->metrics->utilisation_ns = 0;
-	err = put_settings(dataplane);
+	err = server_settings_put(dataplane);
 	if (!err)
 		err = server_dataplane_measure(dataplane);
 	if (err || dataplane->metrics->busy_ns)
@@ -174,136 +147,14 @@ static int choose_books(struct server_dataplane *dataplane)
 	log_notice("this kernel keeps no books of idle time, or not where they are looked for: "
 		   "every switch of tasks is watched instead");
 	dataplane->settings.idle_distance = 0;
-	return put_settings(dataplane);
-}
-
-/* Those that the configuration has. Their accept queues are looked at, as far as there is room. */
-static int add_services(struct server_dataplane *dataplane, const struct config *config)
-{
-	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	struct service_key key, vip = {0};
-	uint32_t nothing = 0;
-
-	for (size_t i = 0; i < config->service_count; i++) {
-		key = service_key(&config->services[i]);
-		vip.address = key.address;
-		if (bpf_map_update_elem(map, &key, &nothing, BPF_ANY) ||
-		    bpf_map_update_elem(map, &vip, &nothing, BPF_ANY))
-			return -errno;
-	}
-	return 0;
-}
-
-static bool has_service(const struct config *config, const struct service_key *key)
-{
-	/* The VIP itself. */
-	if (!key->protocol)
-		return config_has_address(config, key->address);
-	for (size_t i = 0; i < config->service_count; i++) {
-		struct service_key ours = service_key(&config->services[i]);
-
-		if (!memcmp(&ours, key, sizeof(ours)))
-			return true;
-	}
-	return false;
-}
-
-/* What a predecessor served, or another configuration. */
-static void drop_services(struct server_dataplane *dataplane, const struct config *config)
-{
-	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	struct service_key key, next;
-	int more = !bpf_map_get_next_key(map, NULL, &next);
-
-	while (more) {
-		key = next;
-		more = !bpf_map_get_next_key(map, &key, &next);
-		if (!has_service(config, &key))
-			bpf_map_delete_elem(map, &key);
-	}
-}
-
-static void list_measured(struct server_dataplane *dataplane, const struct config *config)
-{
-	for (size_t i = 0; i < config->service_count && i < MEASURED_SERVICES_MAX; i++) {
-		dataplane->measured.services[i] = service_key(&config->services[i]);
-		dataplane->measured_size = offsetof(struct measured_services, services[i + 1]);
-	}
+	return server_settings_put(dataplane);
 }
 
 static int write_services(struct server_dataplane *dataplane)
 {
-	drop_services(dataplane, dataplane->config);
-	list_measured(dataplane, dataplane->config);
-	return add_services(dataplane, dataplane->config);
-}
-
-/* The place of a balancer among the peers; BALANCERS_MAX if it has none. Of "::", one that is free. */
-static size_t find_place(const struct server_dataplane *dataplane, struct ip_address address)
-{
-	size_t place = 0;
-
-	while (place < BALANCERS_MAX && !address_equal(dataplane->peers[place].address, address))
-		place++;
-	return place;
-}
-
-struct peer *server_dataplane_peer(const struct server_dataplane *dataplane, size_t i)
-{
-	return &dataplane->peers[find_place(dataplane, dataplane->config->balancers[i])];
-}
-
-/* Sequences begin at the wall clock in ms, so that a restart never looks old. */
-static void begin_peer(struct peer *peer, struct ip_address address)
-{
-	peer->address = address;
-	peer->own = address_is_set(address) ? source_towards(address) : address;
-	peer->sequence = (uint32_t)(clock_ns(CLOCK_REALTIME) / 1000000);
-}
-
-/* Those of the configuration: who stays, stays in his place. Returns how many places that takes. */
-static uint32_t place_peers(struct server_dataplane *dataplane, const struct config *config)
-{
-	const struct ip_address nobody = {0};
-	uint32_t count = 0;
-
-	for (size_t i = 0; i < BALANCERS_MAX; i++) {
-		if (config_has_balancer(config, dataplane->peers[i].address))
-			continue;
-		dataplane->peers[i].mac_known = 0;
-		dataplane->peers[i].address = nobody;
-	}
-	for (size_t i = 0; i < config->balancer_count; i++) {
-		size_t place = find_place(dataplane, config->balancers[i]);
-
-		if (place == BALANCERS_MAX) {
-			place = find_place(dataplane, nobody);
-			memset(&dataplane->peers[place], 0, sizeof(struct peer));
-			begin_peer(&dataplane->peers[place], config->balancers[i]);
-		}
-		if (count < place + 1)
-			count = (uint32_t)place + 1;
-	}
-	return count;
-}
-
-static int prepare_peers(struct server_dataplane *dataplane)
-{
-	const struct config *config = dataplane->config;
-	const struct ip_address nobody = {0};
-
-	if (config->balancer_count > BALANCERS_MAX) {
-		log_error("balancers: %zu are named; at most %d are supported",
-			  config->balancer_count, BALANCERS_MAX);
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < BALANCERS_MAX; i++) {
-		/* Whose place this was in a predecessor's list is not known. */
-		dataplane->peers[i].mac_known = 0;
-		begin_peer(&dataplane->peers[i],
-			   i < config->balancer_count ? config->balancers[i] : nobody);
-	}
-	return 0;
+	server_services_drop(dataplane, dataplane->config);
+	server_services_list(dataplane, dataplane->config);
+	return server_services_add(dataplane, dataplane->config);
 }
 
 static int view_maps(struct server_dataplane *dataplane)
@@ -367,7 +218,7 @@ int server_dataplane_load(struct server_dataplane *dataplane, const struct confi
 	dataplane->runtime = runtime;
 	err = load_programs(dataplane);
 	if (!err)
-		err = prepare_peers(dataplane);
+		err = server_peers_begin(dataplane);
 	if (!err)
 		err = write_services(dataplane);
 	if (!err)
@@ -375,163 +226,6 @@ int server_dataplane_load(struct server_dataplane *dataplane, const struct confi
 	if (!err)
 		err = choose_books(dataplane);
 	return err;
-}
-
-static int attach_tracers(const struct server_dataplane *dataplane)
-{
-	const struct server_bpf *bpf = dataplane->bpf;
-	int err;
-
-	err = attach_tracing(dataplane->runtime, bpf->progs.server_switch, "sched-switch");
-	if (!err)
-		err = attach_tracing(dataplane->runtime, bpf->progs.server_interrupt,
-				     "softirq-entry");
-	if (!err)
-		err = attach_tracing(dataplane->runtime, bpf->progs.server_resume, "softirq-exit");
-	return err;
-}
-
-static int keep(struct server_dataplane *dataplane)
-{
-	int err = inherit_keep(&dataplane->inheritance);
-
-	if (!err)
-		err = program_keep(dataplane->runtime, dataplane->bpf->progs.server_egress);
-	if (!err)
-		err = program_keep(dataplane->runtime, dataplane->bpf->progs.server_ingress);
-	return err;
-}
-
-/* Egress first: an answer to what was not metered is nothing, a request never answered is. */
-static int attach_both(struct server_dataplane *dataplane)
-{
-	const struct runtime *runtime = dataplane->runtime;
-	const char *interface = dataplane->config->interfaces[0];
-	struct program egress = program_of(runtime, dataplane->bpf->progs.server_egress);
-	struct program ingress = program_of(runtime, dataplane->bpf->progs.server_ingress);
-	int err = attach_tc(runtime, egress, interface, dataplane->ifindex, BPF_TC_EGRESS);
-
-	if (!err) {
-		err = attach_tc(runtime, ingress, interface, dataplane->ifindex, BPF_TC_INGRESS);
-		if (err && egress.before >= 0)
-			attach_tc(runtime, program_swapped(egress), interface, dataplane->ifindex,
-				  BPF_TC_EGRESS);
-	}
-	program_forget(&egress);
-	program_forget(&ingress);
-	return err;
-}
-
-int server_dataplane_attach(struct server_dataplane *dataplane)
-{
-	bool found = dataplane->inheritance.found;
-	int err;
-
-	dataplane->settings.restarted_until_ns = now_ns() + RESTARTED_NS;
-	err = put_settings(dataplane);
-	if (!err && !found)
-		err = keep(dataplane);
-	if (!err && !dataplane->settings.idle_distance)
-		err = attach_tracers(dataplane);
-	if (!err)
-		err = attach_both(dataplane);
-	if (!err && found)
-		err = keep(dataplane);
-	/* The predecessor's maps are not to live as long as this daemon. */
-	if (!err)
-		inherit_close(&dataplane->inheritance);
-	return err;
-}
-
-/* Where no program of ours has been. */
-static int attach_anew(const struct server_dataplane *dataplane, const char *interface, int ifindex)
-{
-	struct program egress = {bpf_program__fd(dataplane->bpf->progs.server_egress), -1};
-	struct program ingress = {bpf_program__fd(dataplane->bpf->progs.server_ingress), -1};
-	int err = attach_tc(dataplane->runtime, egress, interface, ifindex, BPF_TC_EGRESS);
-
-	return err ? err :
-		     attach_tc(dataplane->runtime, ingress, interface, ifindex, BPF_TC_INGRESS);
-}
-
-int server_dataplane_prepare(struct server_dataplane *dataplane, const struct config *config,
-			     struct server_settings *settings)
-{
-	const char *interface = config->interfaces[0];
-	int ifindex, err;
-
-	*settings = dataplane->settings;
-	err = fill_settings(settings, config, &ifindex);
-	if (err)
-		return err;
-	err = add_services(dataplane, config);
-	if (!err && strcmp(interface, dataplane->config->interfaces[0]) != 0)
-		err = attach_anew(dataplane, interface, ifindex);
-	if (err)
-		server_dataplane_abandon(dataplane, config);
-	return err;
-}
-
-static void detach_unlike(const struct server_dataplane *dataplane, const char *gone,
-			  const char *stays)
-{
-	struct link_info link;
-
-	if (strcmp(gone, stays) != 0 && !link_get(gone, &link))
-		detach_tc(dataplane->runtime, gone, link.index);
-}
-
-void server_dataplane_abandon(struct server_dataplane *dataplane, const struct config *config)
-{
-	drop_services(dataplane, dataplane->config);
-	detach_unlike(dataplane, config->interfaces[0], dataplane->config->interfaces[0]);
-}
-
-int server_dataplane_switch(struct server_dataplane *dataplane, const struct config *config,
-			    const struct server_settings *settings)
-{
-	const struct config *before = dataplane->config;
-	struct server_settings last = *settings;
-	struct link_info link;
-	int err;
-
-	/* While places are written anew, every service is found by the map. */
-	dataplane->settings.unplaced = (uint32_t)(before->service_count + config->service_count);
-	err = put_settings(dataplane);
-	if (err)
-		return err;
-	dataplane->config = config;
-	last.peer_count = place_peers(dataplane, config);
-	tunnels_allow(&last, config, dataplane->peers);
-	last.any_port |= dataplane->settings.any_port;
-	last.unplaced = dataplane->settings.unplaced;
-	dataplane->settings = last;
-	put_settings(dataplane);
-	dataplane->settings.any_port = settings->any_port;
-	dataplane->settings.unplaced = settings->unplaced;
-	put_settings(dataplane);
-	list_measured(dataplane, config);
-	drop_services(dataplane, config);
-	detach_unlike(dataplane, before->interfaces[0], config->interfaces[0]);
-	if (!link_get(config->interfaces[0], &link))
-		dataplane->ifindex = link.index;
-	return 0;
-}
-
-void server_dataplane_set_neighbour(struct server_dataplane *dataplane,
-				    const struct neighbour *neighbour)
-{
-	for (size_t i = 0; i < dataplane->config->balancer_count; i++) {
-		struct peer *peer = server_dataplane_peer(dataplane, i);
-
-		if (!address_equal(dataplane->config->balancers[i], neighbour->address))
-			continue;
-		memcpy(peer->mac, neighbour->mac, sizeof(peer->mac));
-		peer->is_far = !address_equal(neighbour->next_hop, neighbour->address);
-		peer->own = source_towards(neighbour->address);
-		/* Last, because the data path goes by it. */
-		__atomic_store_n(&peer->mac_known, neighbour->resolved, __ATOMIC_RELEASE);
-	}
 }
 
 int server_dataplane_stats(const struct server_dataplane *dataplane, struct server_stats *stats)
@@ -553,12 +247,6 @@ int server_dataplane_measure(const struct server_dataplane *dataplane)
 	if (!dataplane->bpf)
 		return -ENODEV;
 	return bpf_prog_test_run_opts(bpf_program__fd(dataplane->bpf->progs.server_measure), &run);
-}
-
-void server_dataplane_detach(struct server_dataplane *dataplane)
-{
-	if (dataplane->ifindex)
-		detach_tc(dataplane->runtime, dataplane->config->interfaces[0], dataplane->ifindex);
 }
 
 void server_dataplane_close(struct server_dataplane *dataplane)

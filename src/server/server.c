@@ -128,7 +128,7 @@ static const struct peer *find_peer(const struct server_daemon *server, struct i
 
 	for (size_t i = 0; i < config->balancer_count; i++)
 		if (address_equal(config->balancers[i], address))
-			return &server->dataplane.peers[i];
+			return server_dataplane_peer(&server->dataplane, i);
 	return NULL;
 }
 
@@ -156,8 +156,10 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 	for (size_t i = 0; i < server->daemon.config->balancer_count; i++) {
 		const struct neighbour lost = {.address = server->daemon.config->balancers[i]};
 
-		if (!server->dataplane.peers[i].mac_known)
-			tell_balancer(&lost, &server->dataplane.peers[i]);
+		const struct peer *peer = server_dataplane_peer(&server->dataplane, i);
+
+		if (!peer->mac_known)
+			tell_balancer(&lost, peer);
 	}
 	tell_ready(server);
 }
