@@ -331,12 +331,16 @@ soak: ## an hour of faults under load: nothing breaks, nothing leaks; SOAK_SECON
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
 	@bench/soak
 
+# Everything is several times slower then, and a daemon looks for leaks before it ends.
 .PHONY: test-asan
-test-asan: ## the unit and packet tests and fuzz seeds with the sanitizers
+test-asan: ## all tests with daemons, CLI and tests under ASan, UBSan and LSan; RINGS=net
 	@packaging/deps build test
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan tests \
+	@$(MAKE) --no-print-directory $(LAB_PROGRAMS)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan all tests \
 		CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
-	@BUILD=$(BUILD)/asan test/run unit packet fuzz
+	@test/page/fetch-axe $(BUILD)/asan/page
+	@BUILD=$(BUILD)/asan PLIMSOLL=$(CURDIR)/$(BUILD)/asan/plimsoll SANITIZED=yes FILE_SECONDS=900 \
+		LAB_READY_SECONDS=30 test/run $(RINGS)
 
 .PHONY: test-verifier
 test-verifier: ## load the BPF programs of every clang that is installed

@@ -6,7 +6,7 @@
 
 setup() {
 	root=$(cd "$(dirname "$BATS_TEST_FILENAME")/../.." && pwd)
-	plimsoll=$root/build/plimsoll
+	plimsoll=${PLIMSOLL:-$root/build/plimsoll}
 	cd "$BATS_TEST_TMPDIR" || return 1
 }
 

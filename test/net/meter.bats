@@ -242,14 +242,14 @@ within() { # PERCENT FILTER OF compare'S
 	both_say 0
 }
 
-# The filters are gone while answers and ends pass by; nothing tells of them but the sockets.
+# The programs are gone while answers and ends pass by; nothing tells of them but the sockets.
 @test "requests that end while nobody looks are found by their sockets, long ones stay" {
 	start_worker --workers 64 --mean 60s --distribution fixed
 	lab start all
 	hold 50
 	both_say 50
-	tc -n "$(namespace s1)" filter delete dev eth0 egress
-	tc -n "$(namespace s1)" filter delete dev eth0 ingress
+	tc_detach s1 egress
+	tc_detach s1 ingress
 	end_worker KILL
 	wait_until 4 in_flight_is 0 || fail "$(metered in_flight)"
 	expect "$(metered swept)" -eq 50
