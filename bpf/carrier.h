@@ -136,7 +136,7 @@ static __always_inline int carrier_cut(struct carrier *carrier)
 
 /*
  * The client's next hop is not known: leave the packet to the host, with a note for resolve() of
- * balancer.bpf.c. The kernel asks for the MAC address and keeps the packet meanwhile.
+ * host_side.h. The kernel asks for the MAC address and keeps the packet meanwhile.
  */
 static __always_inline enum verdict leave_to_resolve(struct xdp_md *xdp, __u32 ifindex)
 {

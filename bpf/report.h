@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Receipt of reports: is the option ours, is it to be believed, what does it say. What becomes of
- * the packet is balancer.bpf.c's.
+ * the packet is report_way.h's.
  */
 #ifndef PLIMSOLL_REPORT_H
 #define PLIMSOLL_REPORT_H
