@@ -63,6 +63,12 @@ void tell_load_failure(int err)
 			"CAP_NET_ADMIN and CAP_PERFMON");
 	else if (this_kernel_lacks(lack, sizeof(lack)))
 		log_error("cannot load the BPF programs: %s", lack);
+	else if (err == -ENOMEM || err == -E2BIG)
+		log_error(
+			"cannot load the BPF programs: %s; the largest map takes 8 bytes for each "
+			"of flow_table.entries (balancer) or meter_entries (server), and fewer may "
+			"do",
+			strerror(-err));
 	else
 		log_error("cannot load the BPF programs: %s; --verbose shows the verifier's words",
 			  strerror(-err));

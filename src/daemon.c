@@ -404,6 +404,8 @@ void daemon_fail(struct daemon *daemon, int err)
 
 bool daemon_takes_back(const struct daemon *daemon, int err)
 {
+	if (err && !log_failed())
+		log_error("cannot go on: %s", strerror(-err));
 	if (daemon_succeeds(daemon) || daemon->leaves)
 		return false;
 	return err ? !daemon->inherited : true;

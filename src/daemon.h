@@ -90,7 +90,10 @@ int daemon_take_place(struct daemon *daemon);
 int daemon_run(struct daemon *daemon);
 void daemon_fail(struct daemon *daemon, int err);
 
-/* Whether what is in the kernel and on the host goes with us; err is how it has come to the end. */
+/*
+ * Whether what is in the kernel and on the host goes with us; err is how it has come to the end, and is
+ * told if nothing else has been.
+ */
 bool daemon_takes_back(const struct daemon *daemon, int err);
 
 /*

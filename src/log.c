@@ -39,7 +39,7 @@ static const char unnamed[] = "message";
 
 static const char *line_name, *instance_name;
 static enum log_format line_format;
-static bool verbose;
+static bool verbose, failed;
 /* Of their own, because many messages must not crowd out the events they are of. */
 static struct log_limit message_limit, event_limit;
 static bool limited;
@@ -226,6 +226,7 @@ static void print(enum log_level level, const char *event, const struct log_fiel
 	int saved_errno = errno;
 	uint32_t withheld = 0;
 
+	failed |= level == LOG_ERROR;
 	if (level == LOG_DEBUG && !verbose)
 		return;
 	/* Who listens hears all; and --verbose is for who wants it all. */
@@ -236,6 +237,11 @@ static void print(enum log_level level, const char *event, const struct log_fiel
 	vsnprintf(message, sizeof(message), format, arguments);
 	tell(level, event, fields, message, withheld);
 	errno = saved_errno;
+}
+
+bool log_failed(void)
+{
+	return failed;
 }
 
 void log_print(enum log_level level, const char *format, ...)

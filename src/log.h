@@ -7,6 +7,7 @@
 #ifndef PLIMSOLL_LOG_H
 #define PLIMSOLL_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum log_level {
@@ -38,6 +39,9 @@ void log_verbose(void);
 
 /* From now on, what repeats itself is told a few times in ten seconds, and then how often it was not. */
 void log_limit_repeats(void);
+
+/* Whether an error has been told already, which is better than "Cannot allocate memory". */
+bool log_failed(void);
 
 typedef void log_heard(enum log_level level, const char *text, void *context);
 

@@ -347,6 +347,19 @@ int runtime_succeed(struct runtime *runtime)
 	return rc;
 }
 
+bool runtime_is_joined(const struct runtime *runtime)
+{
+	char path[PATH_MAX];
+	bool joined;
+	int file;
+
+	runtime_path(runtime->name, "successor", path, sizeof(path));
+	file = open(path, O_RDWR | O_CLOEXEC);
+	joined = file >= 0 && flock(file, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	close_one(&file);
+	return joined;
+}
+
 void runtime_close(struct runtime *runtime)
 {
 	close_one(&runtime->lock);

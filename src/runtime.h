@@ -10,6 +10,7 @@
 #define PLIMSOLL_RUNTIME_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct runtime {
@@ -42,6 +43,9 @@ int runtime_join(struct runtime *runtime, const char *name);
  */
 #define RUNTIME_RETIRE SIGUSR2
 int runtime_succeed(struct runtime *runtime);
+
+/* Whether somebody else is about to take over from us. */
+bool runtime_is_joined(const struct runtime *runtime);
 
 /* Leaves everything in place, for a successor. */
 void runtime_close(struct runtime *runtime);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "balancer/balancer_private.h"
+#include "balancer/by_hand.h"
 #include "log.h"
 
 /* How long an answer to ARP is waited for before the others are served without. */
@@ -74,6 +75,7 @@ static int take_place(struct balancer *balancer)
 	if (err)
 		return err;
 	balancer->in_place = true;
+	(void)by_hand_keep(balancer);
 	tell_interfaces(balancer);
 	err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
 	status_polls(balancer->sources.status, balancer->poller);
@@ -343,8 +345,10 @@ static int start(struct balancer *balancer)
 	balancer->file = config_copy(daemon->config);
 	if (!balancer->file)
 		return -ENOMEM;
-	err = dataplane_load(&balancer->dataplane, daemon->config, balancer->file,
-			     &daemon->runtime);
+	err = by_hand_inherit(balancer);
+	if (!err)
+		err = dataplane_load(&balancer->dataplane, daemon->config, balancer->file,
+				     &daemon->runtime);
 	if (!err)
 		err = sources_open(sources, daemon->base, &balancer->dataplane);
 	if (!err && !daemon_succeeds(daemon))

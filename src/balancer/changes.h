@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What is changed of a backend while the daemon runs: its weight, and whether it drains. It holds until
- * the daemon ends; the next one begins with what its file says.
+ * the file is read again.
  */
 #ifndef PLIMSOLL_BALANCER_CHANGES_H
 #define PLIMSOLL_BALANCER_CHANGES_H

@@ -36,7 +36,7 @@ static bool value_text(const json_t *value, char text[128])
 	return true;
 }
 
-static int read_object(json_t *object, struct backend_config *backend, char wrong[AMEND_WRONG_MAX])
+int member_read(json_t *object, struct backend_config *backend, char wrong[AMEND_WRONG_MAX])
 {
 	char text[128];
 	const char *key;
@@ -62,7 +62,7 @@ static int read_backend(const char *text, size_t length, struct backend_config *
 			char wrong[AMEND_WRONG_MAX])
 {
 	json_t *object = text ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
-	int err = read_object(object, backend, wrong);
+	int err = member_read(object, backend, wrong);
 
 	json_decref(object);
 	return err;

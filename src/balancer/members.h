@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Backends that are added and removed by hand. It holds until the file is read again, or the daemon
- * started.
+ * Backends that are added and removed by hand. It holds until the file is read again.
  */
 #ifndef PLIMSOLL_BALANCER_MEMBERS_H
 #define PLIMSOLL_BALANCER_MEMBERS_H
 
 #include "balancer/balancer_private.h"
 #include "config/amend.h"
+
+/* A backend as a JSON object has it. 0, or -EINVAL and what is wrong. */
+int member_read(json_t *object, struct backend_config *backend, char wrong[AMEND_WRONG_MAX]);
 
 /*
  * Adds what the JSON object says to service i: {"address": "10.1.0.5", "weight": 2}. Who is leaving

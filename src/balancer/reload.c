@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "balancer/balancer_private.h"
+#include "balancer/by_hand.h"
 #include "log.h"
 
 /* What reload->config says, with those who still have connections. */
@@ -52,6 +53,8 @@ static void run(struct balancer *balancer, struct reload *reload, bool check)
 		reload_listen(NULL);
 		if (err && !json_array_size(reload->mistakes))
 			reload_refuse(reload, NULL, strerror(-err));
+		if (!err)
+			(void)by_hand_keep(balancer);
 	}
 	reload_log(reload);
 	tell(balancer, reload);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "balancer/balancer_private.h"
+#include "balancer/by_hand.h"
 #include "balancer/changes.h"
 #include "balancer/members.h"
 #include "balancer/metrics.h"
@@ -62,6 +63,26 @@ static void answer_backend(struct http_request *request, void *context)
 		http_send_json(request, HTTP_OK, status_backend_json(sources->status, i, j));
 }
 
+/* The other one has read what it begins with, and would not know of a change. */
+static bool is_taken_over(struct http_request *request, const struct sources *sources)
+{
+	if (!runtime_is_joined(&sources->balancer->daemon.runtime))
+		return false;
+	http_send_error(request, HTTP_CONFLICT,
+			"another daemon is about to take over; nothing has changed, ask again in a "
+			"moment");
+	return true;
+}
+
+/* What is changed is kept for the next daemon; what the caller should know if it cannot be. */
+static const char *keep(const struct sources *sources)
+{
+	return by_hand_keep(sources->balancer) ?
+		       "it is in force, but could not be written down: the next daemon will not "
+		       "know of it" :
+		       NULL;
+}
+
 static void send_backend(struct http_request *request, const struct sources *sources, size_t i,
 			 size_t j, const char *warning)
 {
@@ -79,7 +100,7 @@ static void answer_change(struct http_request *request, void *context)
 	size_t i, j, length;
 	const char *body = http_body(request, &length);
 
-	if (!find_backend(request, sources, &i, &j))
+	if (!find_backend(request, sources, &i, &j) || is_taken_over(request, sources))
 		return;
 	if (sources->dataplane->services[i].members[j].config->leaving)
 		http_send_error(request, HTTP_CONFLICT,
@@ -91,14 +112,15 @@ static void answer_change(struct http_request *request, void *context)
 		http_send_error(request, HTTP_INTERNAL,
 				"the ring could not be built anew; nothing has changed");
 	else
-		send_backend(request, sources, i, j, warning);
+		send_backend(request, sources, i, j, keep(sources) ?: warning);
 }
 
 static void answer_reload(struct http_request *request, void *context)
 {
 	const struct sources *sources = context;
 
-	balancer_reload(sources->balancer, request);
+	if (!is_taken_over(request, sources))
+		balancer_reload(sources->balancer, request);
 }
 
 /* The service that the path names; false if there is none, and told. */
@@ -120,14 +142,14 @@ static void answer_add(struct http_request *request, void *context)
 	const char *body = http_body(request, &length);
 	int err;
 
-	if (!find_service(request, sources, &i))
+	if (!find_service(request, sources, &i) || is_taken_over(request, sources))
 		return;
 	err = member_add(sources->balancer, i, body, length, &j, wrong);
 	if (err)
 		http_send_error(request, err == -EEXIST ? HTTP_CONFLICT : HTTP_BADREQUEST,
 				"%s; nothing has changed", wrong);
 	else
-		send_backend(request, sources, i, j, NULL);
+		send_backend(request, sources, i, j, keep(sources));
 }
 
 /* ?now=yes: without waiting for its connections. False if it is anything else, and told. */
@@ -150,12 +172,14 @@ static void answer_remove(struct http_request *request, void *context)
 	size_t i, j;
 	bool now, left;
 
-	if (!find_backend(request, sources, &i, &j) || !asked_now(request, &now))
+	if (!find_backend(request, sources, &i, &j) || !asked_now(request, &now) ||
+	    is_taken_over(request, sources))
 		return;
 	if (member_remove(sources->balancer, i, j, now, &open, wrong)) {
 		http_send_error(request, HTTP_CONFLICT, "%s; nothing has changed", wrong);
 		return;
 	}
+	(void)keep(sources);
 	left = status_find(sources->status, request->names[0], request->names[1], &i, &j);
 	http_send_json(request, HTTP_OK,
 		       json_pack("{s:o,s:I}", "backend",

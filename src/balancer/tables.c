@@ -293,7 +293,7 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 		member->index = backend_index(dataplane, service->id, config->address, given);
 	if (!member->server || !member->index) {
 		log_error("%s: no room for another backend: at most %d servers and %d backends are "
-			  "supported",
+			  "supported, and the kernel needs memory for each",
 			  service->config->name, SERVERS_MAX - 1, BACKENDS_MAX - 1);
 		return -ENOSPC;
 	}

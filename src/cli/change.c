@@ -72,8 +72,8 @@ static void print_backend(const struct target *target, const json_t *answer)
 	else
 		printf("new connections: yes\n");
 	if (json_array_size(json_object_get(backend, "changed")))
-		printf("The balancer's file says otherwise; this holds until it is read again, or "
-		       "the balancer started again.\n");
+		printf("The balancer's file says otherwise; this holds, for a next daemon "
+		       "too, until it is read again.\n");
 }
 
 /* A server's daemon would only say that nothing is changed there. */

@@ -47,8 +47,8 @@ const struct option_row remove_options[] = {
 
 static void print_unsaved(void)
 {
-	printf("The balancer's file says otherwise; this holds until it is read again, or the "
-	       "balancer started again.\n");
+	printf("The balancer's file says otherwise; this holds, for a next daemon too, until it "
+	       "is read again.\n");
 }
 
 static void print_added(const struct target *target, const json_t *answer)

@@ -65,7 +65,7 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	wait_until 5 is_over s1 .share 0
 	run -0 change drain s1
 	says 'no new connections'
-	says 'holds until it is read again, or the balancer started again'
+	says 'holds, for a next daemon too, until it is read again'
 	before=$(backend s2 .connections)
 	expect "$(names_got 20)" = '20 s2'
 	wait_until 5 is_over s2 .connections "$((before + 19))"
@@ -93,7 +93,12 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	expect "$(events draining) $(events drained) $(events undrained)" = '1 1 1'
 }
 
-@test "a weight of 3 gets exactly three of four, until the daemon is killed and started again" {
+# all_changed: of both backends, what the balancer says of hand-made changes.
+all_changed() {
+	show b1 '[.services[0].backends[] | .weight, .state, .changed[]] | join(" ")'
+}
+
+@test "a weight of 3 gets exactly three of four, and whoever takes over knows of it" {
 	run -0 change weight s1 3
 	says 'weight 3'
 	expect "$(names_got 40)" = '30 s1 10 s2'
@@ -102,8 +107,63 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	change drain s2
 	lab kill b1
 	lab start b1
-	expect "$(show b1 '[.services[0].backends[] | .weight, .state, .changed[]] | join(" ")')" = '1 healthy 1 healthy'
+	expect "$(all_changed)" = '3 healthy weight 1 draining draining'
+	grep -q "made by hand, and kept: backend $(address s1) of web: weight is 3, was 1" "$STATE/b1/plimsoll.log"
+	change undrain s2
+	lab takeover b1
+	expect "$(all_changed)" = '3 healthy weight 1 healthy'
+	expect "$(names_got 40)" = '30 s1 10 s2'
+}
+
+@test "what the file says anew, and what is read again, is stronger than a hand" {
+	local file=$STATE/b1/balancer.yaml
+
+	change weight s1 3
+	change weight s2 5
+	lab kill b1
+	sed -i "/$(address s1),/s/weight: 1/weight: 2/" "$file"
+	lab start b1
+	expect "$(all_changed)" = '2 healthy 5 healthy weight'
+	grep -q "undone by the file.* backend $(address s1) of web" "$STATE/b1/plimsoll.log"
+	sed -i "/$(address s1),/s/weight: 2/weight: 1/" "$file"
+	"$PLIMSOLL" reload --instance "$(namespace b1)" 3>&-
+	[ ! -e "/run/plimsoll/$(namespace b1)/by-hand" ]
+	lab kill b1
+	lab start b1
+	expect "$(all_changed)" = '1 healthy 1 healthy'
 	expect "$(names_got 40)" = '20 s1 20 s2'
+}
+
+@test "what cannot be written down is in force, and that is said; damaged, it is as if nothing had been" {
+	local note
+
+	note=/run/plimsoll/$(namespace b1)/by-hand
+	mkdir "$note.new"
+	run -0 change weight s1 3
+	says 'could not be written down: the next daemon will not know of it'
+	expect "$(all_changed)" = '3 healthy weight 1 healthy'
+	rmdir "$note.new"
+	change weight s1 4
+	lab kill b1
+	echo '[{"service": 1, "now": {"address": "10.1' >"$note"
+	lab start b1
+	grep -q 'cannot be read: .*; what was changed by hand is undone' "$STATE/b1/plimsoll.log"
+	expect "$(all_changed)" = '1 healthy 1 healthy'
+	[ ! -e "$note" ]
+}
+
+@test "while another daemon gets ready to take over, nothing is changed: it would not know of it" {
+	local lock
+
+	lock=/run/plimsoll/$(namespace b1)/successor
+	exec {lock_file}>"$lock"
+	flock "$lock_file"
+	run -1 change weight s1 3
+	says 'another daemon is about to take over; nothing has changed, ask again in a moment'
+	run -1 "$PLIMSOLL" reload --instance "$(namespace b1)"
+	says 'another daemon is about to take over'
+	exec {lock_file}>&-
+	expect "$(all_changed)" = '1 healthy 1 healthy'
 }
 
 @test "the last one may be drained: that is said, and new connections are dropped under that name" {
