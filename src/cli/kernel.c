@@ -125,6 +125,11 @@ static const char *key_text(const struct service_key *key, char *text)
 	return endpoint_format(&endpoint, text);
 }
 
+static const char *protocol_text(const struct known_service *service)
+{
+	return service->key.protocol == IPPROTO_UDP ? "udp" : "tcp";
+}
+
 static int add_service(struct kernel *kernel, const struct service_key *key,
 		       const struct service *service)
 {
@@ -175,9 +180,11 @@ static void name_services(struct kernel *kernel, const char *instance)
 	json_array_foreach (json_object_get(status, "services"), i, service) {
 		const char *address = json_string_value(json_object_get(service, "address"));
 		const char *name = json_string_value(json_object_get(service, "name"));
+		const char *protocol = json_string_value(json_object_get(service, "protocol"));
 
-		for (j = 0; address && name && j < kernel->service_count; j++)
-			if (!strcmp(key_text(&kernel->services[j].key, text), address))
+		for (j = 0; address && name && protocol && j < kernel->service_count; j++)
+			if (!strcmp(key_text(&kernel->services[j].key, text), address) &&
+			    !strcmp(protocol_text(&kernel->services[j]), protocol))
 				snprintf(kernel->services[j].name, SERVICE_NAME_MAX, "%s", name);
 	}
 	json_decref(status);
@@ -216,24 +223,112 @@ void kernel_close(struct kernel *kernel)
 	memset(kernel, 0, sizeof(*kernel));
 }
 
-const struct known_service *kernel_find_service(const struct kernel *kernel, const char *wanted,
-						bool json)
+/* Where the port begins in "NAME:8080", if it is one that every-port services can be asked about; or NULL. */
+static const char *port_of(const char *wanted, uint16_t *port)
 {
-	char text[ENDPOINT_TEXT_MAX], names[512] = "";
-	size_t i, length = 0;
+	const char *colon = strrchr(wanted, ':');
+	unsigned long number;
+	char *end;
 
-	for (i = 0; i < kernel->service_count; i++) {
-		const struct known_service *known = &kernel->services[i];
+	if (!colon || colon[1] < '0' || colon[1] > '9')
+		return NULL;
+	number = strtoul(colon + 1, &end, 10);
+	if (*end || !number || number > UINT16_MAX)
+		return NULL;
+	*port = htons((uint16_t)number);
+	return colon;
+}
 
-		if (!strcmp(known->name, wanted) || !strcmp(key_text(&known->key, text), wanted))
-			return known;
-		if (length < sizeof(names))
-			length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
-						   i ? ", " : "", known->name);
+/* How well the words fit: 0 = not. A name is one service's; an address may be of TCP and of UDP. */
+enum fit { FIT_NONE, FIT_EVERY_PORT, FIT_ADDRESS, FIT_NAME };
+
+static enum fit fit_of(const struct known_service *known, const char *wanted, const char *colon)
+{
+	size_t length = colon ? (size_t)(colon - wanted) : 0;
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (!strcmp(known->name, wanted))
+		return FIT_NAME;
+	if (!strcmp(key_text(&known->key, text), wanted))
+		return FIT_ADDRESS;
+	if (known->key.port || !colon)
+		return FIT_NONE;
+	if (!strncmp(known->name, wanted, length) && !known->name[length])
+		return FIT_EVERY_PORT;
+	/* What is left of "ADDRESS:*" is to be the address. */
+	return !strncmp(text, wanted, length) && !strcmp(text + length, ":*") ? FIT_EVERY_PORT :
+										FIT_NONE;
+}
+
+static void list_names(const struct kernel *kernel, char *names, size_t size)
+{
+	size_t length = 0;
+
+	names[0] = '\0';
+	for (size_t i = 0; i < kernel->service_count && length < size; i++)
+		length += (size_t)snprintf(names + length, size - length, "%s%s", i ? ", " : "",
+					   kernel->services[i].name);
+}
+
+int kernel_find_service(const struct kernel *kernel, const char *wanted, bool json,
+			struct known_service *service)
+{
+	const struct known_service *best = NULL, *other = NULL;
+	enum fit fit, best_fit = FIT_NONE;
+	uint16_t port = 0;
+	const char *colon = port_of(wanted, &port);
+	char names[512];
+
+	for (size_t i = 0; i < kernel->service_count; i++) {
+		fit = fit_of(&kernel->services[i], wanted, colon);
+		if (fit == FIT_NONE || fit < best_fit)
+			continue;
+		other = fit == best_fit ? best : NULL;
+		best = &kernel->services[i];
+		best_fit = fit;
 	}
-	answer_fail(json, "there is no service \"%s\" on this balancer; there are: %s", wanted,
-		    names);
-	return NULL;
+	if (other) {
+		answer_fail(json,
+			    "\"%s\" is served in TCP and in UDP; say which by its name: %s or %s",
+			    wanted, other->name, best->name);
+		return -ENOENT;
+	}
+	if (!best) {
+		list_names(kernel, names, sizeof(names));
+		answer_fail(json, "there is no service \"%s\" on this balancer; there are: %s",
+			    wanted, names);
+		return -ENOENT;
+	}
+	*service = *best;
+	if (best_fit == FIT_EVERY_PORT)
+		service->key.port = port;
+	return 0;
+}
+
+/* How well a service fits an end of a packet; more is better, 0 is not at all. */
+static int fits_end(const struct service_key *key, const struct endpoint *end, uint8_t protocol)
+{
+	bool same_port = key->port == htons(end->port);
+
+	if (!address_equal(key->address, end->address) || (!same_port && key->port))
+		return 0;
+	return 1 + same_port + 2 * (key->protocol == protocol);
+}
+
+const struct known_service *kernel_service_at(const struct kernel *kernel,
+					      const struct endpoint *end, uint8_t protocol)
+{
+	const struct known_service *best = NULL;
+	int fit, best_fit = 0;
+
+	for (size_t i = 0; i < kernel->service_count; i++) {
+		fit = fits_end(&kernel->services[i].key, end, protocol);
+		if (fit <= best_fit)
+			continue;
+		best = &kernel->services[i];
+		best_fit = fit;
+	}
+	return best;
 }
 
 const struct known_service *kernel_service(const struct kernel *kernel, uint32_t id)

@@ -45,9 +45,16 @@ void kernel_close(struct kernel *kernel);
 /* One more of its maps, by name. Returns its fd or -errno, having told why. */
 int kernel_map(const struct kernel *kernel, const char *name, bool json);
 
-/* By name, or by address; NULL, and told what there is, if there is none. */
-const struct known_service *kernel_find_service(const struct kernel *kernel, const char *wanted,
-						bool json);
+/*
+ * By name, or by address. Of one that serves every port, NAME:PORT and ADDRESS:PORT mean that port, which
+ * service->key has then. Returns 0, or -ENOENT, and told what there is.
+ */
+int kernel_find_service(const struct kernel *kernel, const char *wanted, bool json,
+			struct known_service *service);
+
+/* Whose packets have that end: of the very port and protocol before others. NULL if nobody's. */
+const struct known_service *kernel_service_at(const struct kernel *kernel,
+					      const struct endpoint *end, uint8_t protocol);
 
 /* By the number that records have; NULL if it has gone. */
 const struct known_service *kernel_service(const struct kernel *kernel, uint32_t id);

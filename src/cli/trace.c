@@ -155,15 +155,14 @@ static int parse(struct tracer *tracer, const char **values)
 /* What the words mean can only be told by what is there. */
 static int resolve(struct tracer *tracer, const char **values)
 {
-	const struct known_service *service;
+	struct known_service service;
 	struct ip_address backend;
 
 	if (values[SERVICE]) {
-		service = kernel_find_service(&tracer->kernel, values[SERVICE], tracer->json);
-		if (!service)
+		if (kernel_find_service(&tracer->kernel, values[SERVICE], tracer->json, &service))
 			return -ENOENT;
-		tracer->filter.service = service->key.address;
-		tracer->filter.service_port = service->key.port;
+		tracer->filter.service = service.key.address;
+		tracer->filter.service_port = service.key.port;
 	}
 	if (!values[BACKEND])
 		return 0;

@@ -54,17 +54,34 @@ static struct endpoint service_end(const struct trace_record *record)
 	return (struct endpoint){record->destination, ntohs(record->destination_port)};
 }
 
+/* Whose packet it is: as the data path has found, or by that end of it. */
+static const struct known_service *service_of(const struct kernel *kernel,
+					      const struct trace_record *record)
+{
+	const struct known_service *known = kernel_service(kernel, record->service);
+	struct endpoint end = service_end(record);
+
+	return known ?:
+		       kernel_service_at(kernel, &end,
+					 record->tcp_flags ? IPPROTO_TCP : IPPROTO_UDP);
+}
+
 /* By its name, if the packet is one of a service's. */
 static const char *service_text(const struct kernel *kernel, const struct trace_record *record,
 				char *text)
 {
+	const struct known_service *known = service_of(kernel, record);
 	struct endpoint end = service_end(record);
 
-	for (size_t i = 0; i < kernel->service_count; i++)
-		if (address_equal(kernel->services[i].key.address, end.address) &&
-		    kernel->services[i].key.port == htons(end.port))
-			return kernel->services[i].name;
-	return endpoint_format(&end, text);
+	return known ? known->name : endpoint_format(&end, text);
+}
+
+/* Where a service is one of every port: which. */
+static uint16_t service_port(const struct kernel *kernel, const struct trace_record *record)
+{
+	const struct known_service *known = service_of(kernel, record);
+
+	return known && !known->key.port ? service_end(record).port : 0;
 }
 
 static void print_flags(FILE *out, uint8_t flags)
@@ -135,7 +152,10 @@ void trace_print(FILE *out, const struct kernel *kernel, const struct trace_reco
 	strftime(clock, sizeof(clock), "%T", &local);
 	fprintf(out, "%s.%06u %s ", clock, (unsigned)(time_ns % NS_PER_SECOND / 1000),
 		verdicts[known_verdict(record)].name);
-	fprintf(out, "%s ", service_text(kernel, record, text));
+	fputs(service_text(kernel, record, text), out);
+	if (service_port(kernel, record))
+		fprintf(out, ":%u", service_port(kernel, record));
+	fputc(' ', out);
 	fprintf(out, "%s ", endpoint_format(&client, text));
 	print_flags(out, record->tcp_flags);
 	fprintf(out, " %u bytes", record->length_in);
@@ -185,6 +205,8 @@ json_t *trace_json(const struct kernel *kernel, const struct trace_record *recor
 	json_set_real(object, "time", (double)time_ns / NS_PER_SECOND);
 	json_object_set_new(object, "verdict", json_string(verdicts[known_verdict(record)].name));
 	json_object_set_new(object, "service", json_string(service_text(kernel, record, text)));
+	if (service_port(kernel, record))
+		json_set_integer(object, "service_port", service_port(kernel, record));
 	json_object_set_new(object, "client", json_string(endpoint_format(&client, text)));
 	json_set_integer(object, "tcp_flags", record->tcp_flags);
 	json_set_integer(object, "length", record->length_in);

@@ -16,7 +16,8 @@ enum { CLIENT, SERVICE, JSON, INSTANCE };
 const struct option_row where_options[] = {
 	[CLIENT] = {"CLIENT:PORT", NULL, "the client's end of the connection, as 10.1.0.201:40000",
 		    COMPLETE_NOTHING, true},
-	[SERVICE] = {"SERVICE", NULL, "by its name or address", COMPLETE_SERVICE, true},
+	[SERVICE] = {"SERVICE", NULL, "by its name or address; of one of every port with :PORT",
+		     COMPLETE_SERVICE, true},
 	[JSON] = {"--json", NULL, "for machines; errors too", COMPLETE_NOTHING, false},
 	[INSTANCE] = {"--instance", "NAME", "which balancer; not needed where only one runs",
 		      COMPLETE_INSTANCE, false},
@@ -64,11 +65,24 @@ static void print_place_json(const struct kernel *kernel, const struct known_ser
 	json_decref(object);
 }
 
+/* With the port, without which a flow is none. */
+static int find_service(const struct kernel *kernel, const char *wanted, bool json,
+			struct known_service *service)
+{
+	int err = kernel_find_service(kernel, wanted, json, service);
+
+	if (err || service->key.port)
+		return err;
+	answer_fail(json, "%s serves every port; say which, as %s:8080", service->name,
+		    service->name);
+	return -ENOENT;
+}
+
 static int where(const char **values, const struct endpoint *client)
 {
 	bool json = values[JSON];
-	const struct known_service *service;
 	char instance[INSTANCE_NAME_MAX];
+	struct known_service service;
 	struct flow_place place;
 	struct kernel kernel;
 	int err;
@@ -76,15 +90,18 @@ static int where(const char **values, const struct endpoint *client)
 	if (answer_instance(json, values[INSTANCE], instance) ||
 	    kernel_open(&kernel, instance, json))
 		return EXIT_FAILURE;
-	service = kernel_find_service(&kernel, values[SERVICE], json);
-	err = service ? chooser_ask(&kernel, service, client, &place) : -ENOENT;
-	if (service && err)
+	err = find_service(&kernel, values[SERVICE], json, &service);
+	if (err)
+		goto out;
+	err = chooser_ask(&kernel, &service, client, &place);
+	if (err)
 		answer_fail(json, "cannot read the data path of instance %s: %s", instance,
 			    strerror(-err));
-	else if (service && json)
-		print_place_json(&kernel, service, client, &place);
-	else if (service)
-		print_place(&kernel, service, &place);
+	else if (json)
+		print_place_json(&kernel, &service, client, &place);
+	else
+		print_place(&kernel, &service, &place);
+out:
 	kernel_close(&kernel);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

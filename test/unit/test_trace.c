@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* `plimsoll trace`: what its words mean, and how a record reads. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -319,6 +320,93 @@ static void test_json(void **state)
 	json_decref(object);
 }
 
+/* ------------------------------------------------------------------- services */
+
+/* A service of every port, one of a port there, and the same address in UDP. */
+static struct known_service every[] = {
+	{.name = "every", .service = {.id = 1}, .key = {.protocol = IPPROTO_TCP}},
+	{.name = "web", .service = {.id = 2}, .key = {.protocol = IPPROTO_TCP}},
+	{.name = "calls", .service = {.id = 3}, .key = {.protocol = IPPROTO_UDP}},
+};
+static const struct kernel with_every = {.services = every, .service_count = LENGTH(every)};
+
+static int set_up_every(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LENGTH(every); i++)
+		every[i].key.address = address("10.1.0.100");
+	every[1].key.port = htons(80);
+	return 0;
+}
+
+static void test_services_are_found(void **state)
+{
+	static const struct {
+		const char *wanted, *name; /* NULL: none */
+		uint16_t port;
+	} cases[] = {
+		{"web", "web", 80},
+		{"every", "every", 0},
+		{"every:8080", "every", 8080},
+		{"calls:53", "calls", 53},
+		{"10.1.0.100:80", "web", 80},
+		{"10.1.0.100:*", NULL, 0}, /* of TCP, or of UDP */
+		{"10.1.0.100:8080", NULL, 0},
+		{"web:81", NULL, 0},
+		{"every:0", NULL, 0},
+		{"every:65536", NULL, 0},
+		{"ever:80", NULL, 0},
+		{"10.1.0.10:80", NULL, 0},
+		{"", NULL, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct known_service found = {0};
+		int err = kernel_find_service(&with_every, cases[i].wanted, false, &found);
+
+		if (err != (cases[i].name ? 0 : -ENOENT))
+			fail_msg("%s: %d", cases[i].wanted, err);
+		if (err)
+			continue;
+		assert_string_equal(found.name, cases[i].name);
+		assert_int_equal(ntohs(found.key.port), cases[i].port);
+	}
+}
+
+static void test_packets_have_services(void **state)
+{
+	static const struct {
+		uint32_t service; /* as the data path has found; 0: it has not */
+		uint8_t tcp_flags;
+		uint16_t port;
+		const char *line; /* has that in it */
+	} cases[] = {
+		{1, 2, 8080, "forwarded every:8080 10.1.0.201:40000 "},
+		{0, 2, 8080, "forwarded every:8080 10.1.0.201:40000 "},
+		{0, 2, 80, "forwarded web 10.1.0.201:40000 "},
+		{0, 0, 53, "forwarded calls:53 10.1.0.201:40000 "},
+		{3, 0, 80, "forwarded calls:80 10.1.0.201:40000 "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct trace_record record = record_of(VERDICT_FORWARDED);
+		char *text = NULL;
+		size_t length;
+		FILE *out = open_memstream(&text, &length);
+
+		record.service = cases[i].service;
+		record.tcp_flags = cases[i].tcp_flags;
+		record.destination_port = htons(cases[i].port);
+		trace_print(out, &with_every, &record, 0);
+		fclose(out);
+		if (!strstr(text, cases[i].line))
+			fail_msg("no \"%s\" in \"%s\"", cases[i].line, text);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +417,8 @@ int main(void)
 		cmocka_unit_test_setup(test_keys_are_in_their_signals_unit, set_up),
 		cmocka_unit_test_setup(test_reports_say_what_they_said, set_up),
 		cmocka_unit_test_setup(test_json, set_up),
+		cmocka_unit_test_setup(test_services_are_found, set_up_every),
+		cmocka_unit_test_setup(test_packets_have_services, set_up_every),
 	};
 
 	return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
