@@ -296,10 +296,10 @@ test: ## install what is missing, build, pass all tests
 	@test/run
 
 .PHONY: test-families
-test-families: ## real requests to both families, by L2 and in packets, in every combination
+test-families: ## real requests in both families and every combination, and on every way
 	@packaging/deps build test
 	@$(MAKE) --no-print-directory all
-	@EVERY_COMBINATION=yes bats test/net/families.bats
+	@EVERY_COMBINATION=yes bats test/net/families.bats test/net/paths.bats
 
 .PHONY: test-page
 test-page: ## the status page in a real browser
