@@ -40,6 +40,7 @@
 struct known_flow {
 	uint64_t flow; /* 0 = none */
 	uint32_t backend;
+	int outer; /* of a packet in pieces: its service's */
 };
 
 struct differ {
@@ -70,12 +71,24 @@ static int verdict_of(enum oracle_outcome outcome)
 	return VERDICT_NONE;
 }
 
-/* All of them of one service's backends. The VIP of IPv4 is the world's. */
-static const struct oracle_service services[] = {
-	{4, {0}, IPPROTO_TCP, VIP_PORT},
-	{4, {0}, IPPROTO_UDP, 53},
-	{6, {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, IPPROTO_TCP, 443},
-	{6, {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, IPPROTO_UDP, 443},
+/* All of them of one service's backends. The VIPs of IPv4 that are left out are the world's. */
+#define VIP6_BYTES                                                                                 \
+	{                                                                                          \
+		0x20, 0x01, 0x0d, 0xb8, [15] = 1                                                   \
+	}
+#define FAR_VIP6_BYTES                                                                             \
+	{                                                                                          \
+		0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1, [15] = 1                                       \
+	}
+#define EVERY_VIP_BYTES                                                                            \
+	{                                                                                          \
+		10, 1, 0, 101                                                                      \
+	}
+static const struct oracle_service services[ORACLE_SERVICES] = {
+	{4, {0}, IPPROTO_TCP, VIP_PORT, 0},	 {4, {0}, IPPROTO_UDP, 53, 4},
+	{6, VIP6_BYTES, IPPROTO_TCP, 443, 0},	 {6, VIP6_BYTES, IPPROTO_UDP, 443, 6},
+	{4, EVERY_VIP_BYTES, IPPROTO_TCP, 0, 0}, {4, EVERY_VIP_BYTES, IPPROTO_TCP, 4040, 6},
+	{6, FAR_VIP6_BYTES, IPPROTO_UDP, 0, 4},	 {4, EVERY_VIP_BYTES, IPPROTO_UDP, 0, 4},
 };
 
 static void describe_world(struct oracle_world *described)
@@ -90,6 +103,8 @@ static void describe_world(struct oracle_world *described)
 		described->services[i] = services[i];
 	memcpy(described->services[0].address, &address, 4);
 	memcpy(described->services[1].address, &address, 4);
+	memcpy(described->outer_source, (uint8_t[]){10, 1, 0, 2}, 4);
+	memcpy(described->outer_source6, (uint8_t[16]){0xfd, [15] = 0xb1}, 16);
 	for (size_t i = 0; i < sizeof(described->key); i++)
 		described->key[i] = (uint8_t)i;
 	for (int i = 0; i < 2; i++) {
@@ -108,6 +123,7 @@ static void describe_world(struct oracle_world *described)
 
 		address = server_id(i + 1);
 		memcpy(backend->id, &address, 4);
+		memcpy(backend->address6, (uint8_t[16]){0xfd, [15] = (uint8_t)(i + 1)}, 16);
 		mac_parse(backend_mac(i + 1), backend->mac);
 		backend->ifindex = backend_interface(i + 1);
 	}
@@ -118,18 +134,44 @@ static void put(const struct bpf_map *map, const void *key, const void *value)
 	bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
 }
 
+/* An address of the oracle's as the data path has it. */
+static struct ip_address address_of(int family, const uint8_t *bytes)
+{
+	struct ip_address address = {{0, 0, htonl(0xFFFF), 0}};
+
+	if (family == 4)
+		memcpy(&address.word[3], bytes, 4);
+	else
+		memcpy(&address, bytes, sizeof(address));
+	return address;
+}
+
+static void set_outer(const struct oracle_world *described, int outer, uint32_t number,
+		      struct backend *backend)
+{
+	const struct oracle_backend *of = &described->backends[number - 1];
+
+	backend->forward = FORWARD_IPIP;
+	backend->address = address_of(outer, outer == 4 ? of->id : of->address6);
+	backend->outer_source =
+		address_of(outer, outer == 4 ? described->outer_source : described->outer_source6);
+}
+
 /* Those of the world's service once more, as backends of another one. */
-static void put_backends(uint32_t service, uint32_t first, const struct service_key *key)
+static void put_backends(const struct oracle_world *described, uint32_t service, uint32_t i,
+			 const struct service_key *key)
 {
 	const struct bpf_map *backends = world.skeleton->maps.backends;
 	struct backend backend;
 
-	for (uint32_t i = 1; i <= ORACLE_BACKENDS; i++) {
-		uint32_t index = first + i;
+	for (uint32_t number = 1; number <= ORACLE_BACKENDS; number++) {
+		uint32_t index = i * ORACLE_BACKENDS + number;
 
-		bpf_map_lookup_elem(bpf_map__fd(backends), &i, &backend);
+		bpf_map_lookup_elem(bpf_map__fd(backends), &number, &backend);
 		backend.service = service;
 		backend.vip = hash_vip(&key->address, key->port, key->protocol);
+		if (services[i].outer)
+			set_outer(described, services[i].outer, number, &backend);
 		put(backends, &index, &backend);
 	}
 }
@@ -154,34 +196,63 @@ static int ring_like_world(uint32_t first)
 	return ring;
 }
 
+static void allow_every_port(void)
+{
+	int map = bpf_map__fd(world.skeleton->maps.settings);
+	struct settings settings;
+	uint32_t zero = 0;
+
+	bpf_map_lookup_elem(map, &zero, &settings);
+	settings.any_port = 1;
+	bpf_map_update_elem(map, &zero, &settings, BPF_ANY);
+}
+
+static struct service_key key_of(const struct oracle_service *service)
+{
+	return (struct service_key){
+		.address = address_of(service->family, service->address),
+		.port = htons(service->port),
+		.protocol = service->protocol,
+	};
+}
+
+/* The entry that says which protocols an address has. */
+static void put_vip(const struct oracle_world *described, const struct ip_address *address)
+{
+	struct service_key key = {.address = *address};
+	struct service vip = {0};
+
+	for (uint32_t i = 0; i < ORACLE_SERVICES; i++) {
+		struct service_key other = key_of(&described->services[i]);
+
+		if (!memcmp(&other.address, address, sizeof(*address)))
+			vip.protocols |= other.protocol == IPPROTO_TCP ? VIP_TCP : VIP_UDP;
+	}
+	put(world.skeleton->maps.services, &key, &vip);
+}
+
 /* Beside the one that the world has: each has backends of its own, as every service has. */
 static void add_services(const struct oracle_world *described)
 {
 	static int rings[ORACLE_SERVICES]; /* 0 = not yet */
-	struct service_key key = {
-		.address = ip_address(VIP), .protocol = IPPROTO_TCP, .port = htons(VIP_PORT)};
+	struct service_key key = key_of(&described->services[0]);
 	const struct bpf_map *map = world.skeleton->maps.services;
-	const struct service vip = {.protocols = VIP_TCP | VIP_UDP};
 	struct service service;
 
 	if (bpf_map_lookup_elem(bpf_map__fd(map), &key, &service))
 		return;
+	allow_every_port();
 	for (uint32_t i = 0; i < ORACLE_SERVICES; i++) {
-		if (services[i].family == 6)
-			memcpy(&key.address, described->services[i].address, sizeof(key.address));
-		key.protocol = services[i].protocol;
-		key.port = htons(services[i].port);
+		key = key_of(&described->services[i]);
 		if (i) {
 			service.id++;
 			if (!rings[i])
 				rings[i] = ring_like_world(i * ORACLE_BACKENDS);
 			put(world.skeleton->maps.rings, &service.id, &rings[i]);
-			put_backends(service.id, i * ORACLE_BACKENDS, &key);
+			put_backends(described, service.id, i, &key);
 		}
 		put(map, &key, &service);
-		key.protocol = 0;
-		key.port = 0;
-		put(map, &key, &vip);
+		put_vip(described, &key.address);
 	}
 }
 
@@ -240,13 +311,13 @@ static int backend_of(const struct differ *differ, const struct outcome *outcome
 }
 
 /* Its place in the table, or where it would be. */
-static struct known_flow *find_known(struct known_flow *table, uint64_t number)
+static struct known_flow *find_known(const struct known_flow *table, uint64_t number)
 {
 	uint64_t place = number * 0x9E3779B97F4A7C15 >> 51;
 
 	while (table[place].flow && table[place].flow != number + 1)
 		place = (place + 1) % FLOWS;
-	return &table[place];
+	return (struct known_flow *)&table[place];
 }
 
 /* A packet that is not a SYN goes where its flow has gone before. */
@@ -261,10 +332,28 @@ static bool follows_flow(struct differ *differ, const struct oracle_verdict *ver
 		return true; /* a reset of an unknown flow is not remembered */
 	if (!known->flow ||
 	    (verdict->protocol == IPPROTO_TCP && (verdict->tcp_flags & 0x16) == 2)) {
-		*known = (struct known_flow){verdict->flow + 1, (uint32_t)backend};
+		*known = (struct known_flow){verdict->flow + 1, (uint32_t)backend, 0};
 		return true;
 	}
 	return before == (uint32_t)backend;
+}
+
+/* In what its backends get it in; the flow label is ours to choose. */
+static void wrap(const struct differ *differ, struct oracle_verdict *verdict,
+		 const struct oracle_backend *to, const struct outcome *outcome)
+{
+	int outer = verdict->piece == PIECE_LATER ?
+			    find_known(differ->pieces, verdict->packet)->outer :
+			    verdict->service->outer;
+	uint8_t *ip = verdict->frame + verdict->link;
+
+	if (!outer)
+		return;
+	oracle_wrap(&differ->world, to, outer, verdict);
+	if (outer == 6 && outcome->frame.length == verdict->length) {
+		ip[1] |= outcome->frame.bytes[verdict->link + 1] & 0xF;
+		memcpy(ip + 2, outcome->frame.bytes + verdict->link + 2, 2);
+	}
 }
 
 static const char *check_forwarded(struct differ *differ, const struct generated *in,
@@ -279,13 +368,14 @@ static const char *check_forwarded(struct differ *differ, const struct generated
 	memcpy(verdict->frame, to->mac, 6);
 	memcpy(verdict->frame + 6, differ->world.ports[out].mac, 6);
 	verdict->exit = to->ifindex == in->ifindex ? EXIT_BACK : EXIT_OTHER;
+	wrap(differ, verdict, to, outcome);
 	if (verdict->piece == PIECE_LATER)
 		return find_known(differ->pieces, verdict->packet)->backend == (uint32_t)backend ?
 			       NULL :
 			       "not where the first piece went";
 	if (verdict->piece == PIECE_FIRST)
-		*find_known(differ->pieces, verdict->packet) =
-			(struct known_flow){verdict->packet + 1, (uint32_t)backend};
+		*find_known(differ->pieces, verdict->packet) = (struct known_flow){
+			verdict->packet + 1, (uint32_t)backend, verdict->service->outer};
 	return follows_flow(differ, verdict, backend) ? NULL : "not to its flow's backend";
 }
 
@@ -295,7 +385,7 @@ static void follow_first_piece(struct differ *differ, struct oracle_verdict *ver
 	struct known_flow *known = find_known(differ->pieces, verdict->packet);
 
 	if (verdict->piece == PIECE_FIRST && verdict->outcome == OUTCOME_NOT_OURS)
-		*known = (struct known_flow){verdict->packet + 1, TO_HOST};
+		*known = (struct known_flow){verdict->packet + 1, TO_HOST, 0};
 	if (verdict->piece != PIECE_LATER || !known->flow)
 		return;
 	verdict->outcome = known->backend == TO_HOST ? OUTCOME_NOT_OURS : OUTCOME_FORWARDED;

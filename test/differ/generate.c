@@ -109,11 +109,27 @@ static void put_udp(struct generator *generator, uint8_t *udp, size_t payload)
 		put_16(udp + 4, below(generator, (uint32_t)(UDP + payload + 4)));
 }
 
+/* Any of that family. */
+static const struct oracle_service *draw_service(struct generator *generator, int family)
+{
+	const struct oracle_service *service;
+
+	do
+		service = &generator->world->services[below(generator, ORACLE_SERVICES)];
+	while (service->family != family);
+	return service;
+}
+
+static uint32_t draw_port(struct generator *generator, const struct oracle_service *service)
+{
+	return service->port ? service->port : below(generator, 4) * 4040;
+}
+
 static void put_transport(struct generator *generator, uint8_t *transport,
 			  const struct oracle_service *service, size_t payload)
 {
 	put_16(transport, 40000 + below(generator, 16));
-	put_16(transport + 2, service->port);
+	put_16(transport + 2, draw_port(generator, service));
 	if (service->protocol == PROTOCOL_UDP)
 		put_udp(generator, transport, payload);
 	else
@@ -123,7 +139,7 @@ static void put_transport(struct generator *generator, uint8_t *transport,
 /* IPv4 and TCP or UDP around so many bytes of options; the rest is the caller's. */
 static void put_headers(struct generator *generator, struct generated *frame, size_t options)
 {
-	const struct oracle_service *service = &generator->world->services[!below(generator, 4)];
+	const struct oracle_service *service = draw_service(generator, 4);
 	size_t payload = below(generator, 4) ? 0 : below(generator, PAYLOAD_MAX);
 	size_t header = service->protocol == PROTOCOL_TCP ? TCP : UDP;
 	uint8_t *ip = frame->bytes + ETHERNET, *transport = ip + IPV4 + options;
@@ -217,7 +233,7 @@ static void make_fragment(struct generator *generator, struct generated *frame)
 /* An IPv4 or IPv6 header for what is behind it, from somebody to the VIP of that family. */
 static size_t put_icmp_ip(struct generator *generator, struct generated *frame, bool six)
 {
-	const struct oracle_service *service = &generator->world->services[six ? 2 : 0];
+	const struct oracle_service *service = draw_service(generator, six ? 6 : 4);
 	uint8_t *ip = frame->bytes + ETHERNET;
 
 	noise(generator, ip, 256);
@@ -239,8 +255,7 @@ static size_t put_icmp_ip(struct generator *generator, struct generated *frame, 
 /* The packet of a service's to one of its clients. */
 static size_t put_quoted(struct generator *generator, uint8_t *ip, bool six)
 {
-	const struct oracle_service *service =
-		&generator->world->services[2 * six + below(generator, 2)];
+	const struct oracle_service *service = draw_service(generator, six ? 6 : 4);
 	size_t header = six ? IPV6 : IPV4 + (below(generator, 4) ? 0 : below(generator, 11) * 4);
 
 	if (six) {
@@ -256,7 +271,7 @@ static size_t put_quoted(struct generator *generator, uint8_t *ip, bool six)
 		memcpy(ip + 12, service->address, 4);
 		put_client(generator, ip + 16);
 	}
-	put_16(ip + header, service->port);
+	put_16(ip + header, draw_port(generator, service));
 	put_16(ip + header + 2, 40000 + below(generator, 16));
 	return header + (below(generator, 8) ? UDP : below(generator, 20));
 }
@@ -297,7 +312,7 @@ static size_t put_extension(struct generator *generator, uint8_t kind, uint8_t *
 static void make_ipv6(struct generator *generator, struct generated *frame)
 {
 	static const uint8_t kinds[] = {0, 43, 44, 51, 60};
-	const struct oracle_service *service = &generator->world->services[2 + below(generator, 2)];
+	const struct oracle_service *service = draw_service(generator, 6);
 	size_t payload = below(generator, PAYLOAD_MAX), length = IPV6;
 	uint32_t extensions = below(generator, 2) ? 0 : below(generator, 11);
 	uint8_t *ip = frame->bytes + ETHERNET, *next = ip + 6, *transport;

@@ -244,14 +244,22 @@ static bool is_at(const struct oracle_service *service, int family, const uint8_
 	       !memcmp(service->address, address, family == 4 ? 4 : 16);
 }
 
-bool is_service(const struct oracle_world *world, int family, const uint8_t *address,
-		uint8_t protocol, uint16_t port)
+const struct oracle_service *find_service(const struct oracle_world *world, int family,
+					  const uint8_t *address, uint8_t protocol, uint16_t port)
 {
-	for (int i = 0; i < ORACLE_SERVICES; i++)
-		if (is_at(&world->services[i], family, address) &&
-		    world->services[i].protocol == protocol && world->services[i].port == port)
-			return true;
-	return false;
+	const struct oracle_service *every = NULL;
+
+	for (int i = 0; i < ORACLE_SERVICES; i++) {
+		const struct oracle_service *service = &world->services[i];
+
+		if (!is_at(service, family, address) || service->protocol != protocol)
+			continue;
+		if (service->port == port)
+			return service;
+		if (!service->port)
+			every = service;
+	}
+	return every;
 }
 
 bool is_to_vip(const struct oracle_world *world, const struct parts *parts)
@@ -429,11 +437,14 @@ void name_flow(const struct parts *parts, struct oracle_verdict *verdict)
 			(uint64_t)parts->destination_port << 8 | (uint64_t)parts->protocol << 1 |
 			(parts->family == 6);
 	verdict->flow *= 0x9E3779B97F4A7C15;
-	for (int i = 0; i < (parts->family == 4 ? 4 : 16); i++)
+	for (int i = 0; i < (parts->family == 4 ? 4 : 16); i++) {
 		verdict->flow = (verdict->flow ^ parts->source[i]) * 0x100000001B3;
+		verdict->flow = (verdict->flow ^ parts->destination[i]) * 0x100000001B3;
+	}
 }
 
-void forward(const struct parts *parts, uint8_t tcp_flags, struct oracle_verdict *verdict)
+void forward(const struct parts *parts, const struct oracle_service *service,
+	     struct oracle_verdict *verdict)
 {
 	size_t header = (parts->ip[0] & 0xF) * 4U;
 
@@ -443,7 +454,8 @@ void forward(const struct parts *parts, uint8_t tcp_flags, struct oracle_verdict
 	}
 	verdict->outcome = OUTCOME_FORWARDED;
 	verdict->protocol = parts->protocol;
-	verdict->tcp_flags = tcp_flags;
+	verdict->tcp_flags = parts->protocol == PROTOCOL_TCP ? parts->transport[13] : 0;
+	verdict->service = service;
 	name_flow(parts, verdict);
 }
 
@@ -452,6 +464,7 @@ void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint
 		  void *context, struct oracle_verdict *verdict)
 {
 	const struct oracle_port *port = port_of(world, ifindex);
+	const struct oracle_service *service;
 	struct parts parts = {.frame = frame, .length = length};
 	enum found found;
 
@@ -464,6 +477,7 @@ void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint
 	found = find_parts(&parts);
 	if (found == FOUND_NOT_IP || !port || memcmp(frame, port->mac, 6) != 0)
 		return;
+	verdict->link = parts.link;
 	if (found == FOUND_FRAGMENT)
 		judge_fragment(world, &parts, verdict);
 	if (found == FOUND_OTHER_TRANSPORT && parts.protocol == (parts.family == 4 ? 1 : 58))
@@ -472,10 +486,11 @@ void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint
 		end(verdict, OUTCOME_MALFORMED, EXIT_NOWHERE);
 	if (found != FOUND_ALL)
 		return;
-	if (is_service(world, parts.family, parts.destination, parts.protocol,
-		       parts.destination_port))
-		forward(&parts, parts.protocol == PROTOCOL_TCP ? parts.transport[13] : 0, verdict);
+	service = find_service(world, parts.family, parts.destination, parts.protocol,
+			       parts.destination_port);
+	if (service)
+		forward(&parts, service, verdict);
 	else if (bears_option(&parts) &&
-		 is_service(world, parts.family, parts.source, parts.protocol, parts.source_port))
+		 find_service(world, parts.family, parts.source, parts.protocol, parts.source_port))
 		receive_report(world, ifindex, &parts, newer, context, verdict);
 }

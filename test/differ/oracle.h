@@ -15,7 +15,7 @@
 #define ORACLE_BACKENDS 3
 #define ORACLE_NEIGHBOURS 4
 #define ORACLE_NETWORKS 4
-#define ORACLE_SERVICES 4
+#define ORACLE_SERVICES 8
 #define ORACLE_FRAME_MAX 2304
 
 /* What a packet ends as. The names are those that `plimsoll show` has. */
@@ -67,7 +67,8 @@ struct oracle_port {
 struct oracle_backend {
 	uint32_t ifindex;
 	uint8_t mac[6];
-	uint8_t id[4]; /* as its reports bear it */
+	uint8_t id[4]; /* as its reports bear it: its address in IPv4 */
+	uint8_t address6[16];
 };
 
 /* A client whose MAC address is known. */
@@ -89,7 +90,8 @@ struct oracle_service {
 	int family; /* 4 or 6; 0 = none */
 	uint8_t address[16];
 	uint8_t protocol;
-	uint16_t port;
+	uint16_t port; /* 0 = every port */
+	int outer; /* the family of the header around packets to its backends; 0 = there is none */
 };
 
 struct oracle_world {
@@ -101,6 +103,7 @@ struct oracle_world {
 	bool keyed;
 	bool answers_echo;
 	uint8_t key[16];
+	uint8_t outer_source[4], outer_source6[16]; /* of packets around others */
 };
 
 /* A report's contents. */
@@ -120,6 +123,8 @@ struct oracle_verdict {
 	enum oracle_piece piece;
 	uint64_t packet; /* that it is a piece of */
 	uint64_t flow; /* likewise: a number for client and service */
+	const struct oracle_service *service; /* likewise; of a later piece NULL */
+	size_t link; /* where IP begins */
 	uint32_t resolve_ifindex; /* OUTCOME_REPORT_RESOLVING */
 	uint8_t frame
 		[ORACLE_FRAME_MAX]; /* as it goes on; of forwarded ones, without its new MAC addresses */
@@ -133,6 +138,13 @@ struct oracle_verdict {
 void oracle_judge(const struct oracle_world *world, uint32_t ifindex, const uint8_t *frame,
 		  size_t length, bool (*newer)(void *context, int server, uint32_t sequence),
 		  void *context, struct oracle_verdict *verdict);
+
+/*
+ * Puts the header around a forwarded packet that its service's backends get it in (RFC 2003, 2473, 4213,
+ * 6040): between the link's header and what was behind that.
+ */
+void oracle_wrap(const struct oracle_world *world, const struct oracle_backend *backend, int outer,
+		 struct oracle_verdict *verdict);
 
 /* RFC 1982, with 32 bits. */
 bool oracle_is_newer(uint32_t sequence, uint32_t than);

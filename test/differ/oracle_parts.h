@@ -55,8 +55,9 @@ uint32_t get_32(const uint8_t *at);
 enum found follow_extensions(struct parts *parts);
 bool is_extension(uint8_t protocol);
 
-bool is_service(const struct oracle_world *world, int family, const uint8_t *address,
-		uint8_t protocol, uint16_t port);
+/* That of the very port before that of every port; NULL if there is none. */
+const struct oracle_service *find_service(const struct oracle_world *world, int family,
+					  const uint8_t *address, uint8_t protocol, uint16_t port);
 /* Whether there is any service at all at the packet's destination. */
 bool is_to_vip(const struct oracle_world *world, const struct parts *parts);
 /* Is what cannot be understood for one of our addresses, and maybe for a service there? */
@@ -65,7 +66,8 @@ bool concerns_us(const struct oracle_world *world, const struct parts *parts);
 void end(struct oracle_verdict *verdict, enum oracle_outcome outcome, enum oracle_exit exit);
 
 /* Towards the service: on to a backend, unless there are options that lead nowhere. */
-void forward(const struct parts *parts, uint8_t tcp_flags, struct oracle_verdict *verdict);
+void forward(const struct parts *parts, const struct oracle_service *service,
+	     struct oracle_verdict *verdict);
 void name_flow(const struct parts *parts, struct oracle_verdict *verdict);
 
 void judge_fragment(const struct oracle_world *world, struct parts *parts,

@@ -40,6 +40,7 @@ static bool begin_fragment(struct parts *parts, struct oracle_verdict *verdict)
 void judge_fragment(const struct oracle_world *world, struct parts *parts,
 		    struct oracle_verdict *verdict)
 {
+	const struct oracle_service *service;
 	size_t least;
 	bool first;
 
@@ -76,9 +77,10 @@ void judge_fragment(const struct oracle_world *world, struct parts *parts,
 	parts->source_port = get_16(parts->transport);
 	parts->destination_port = get_16(parts->transport + 2);
 	verdict->piece = PIECE_FIRST;
-	if (is_service(world, parts->family, parts->destination, parts->protocol,
-		       parts->destination_port))
-		forward(parts, parts->protocol == PROTOCOL_TCP ? parts->transport[13] : 0, verdict);
+	service = find_service(world, parts->family, parts->destination, parts->protocol,
+			       parts->destination_port);
+	if (service)
+		forward(parts, service, verdict);
 }
 
 /* A 16-bit word of a sum has changed: RFC 1624, equation 3. */
@@ -185,8 +187,9 @@ static void steer_error(const struct oracle_world *world, const struct parts *er
 	quoted.source_port = get_16(quoted.transport + 2);
 	quoted.destination = quoted.source;
 	quoted.source = client;
-	if (!is_service(world, quoted.family, quoted.destination, quoted.protocol,
-			quoted.destination_port))
+	verdict->service = find_service(world, quoted.family, quoted.destination, quoted.protocol,
+					quoted.destination_port);
+	if (!verdict->service)
 		return;
 	verdict->outcome = OUTCOME_ICMP_STEERED;
 	name_flow(&quoted, verdict);

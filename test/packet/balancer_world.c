@@ -412,10 +412,10 @@ static int program_load(void)
 		return -errno;
 	/* Small maps are emptied faster. */
 	bpf_map__set_max_entries(skeleton->maps.flows, BUCKETS);
-	bpf_map__set_max_entries(skeleton->maps.backends, 16);
-	bpf_map__set_max_entries(skeleton->maps.backend_stats, 16);
+	bpf_map__set_max_entries(skeleton->maps.backends, 32);
+	bpf_map__set_max_entries(skeleton->maps.backend_stats, 32);
 	bpf_map__set_max_entries(skeleton->maps.loads, 16);
-	bpf_map__set_max_entries(skeleton->maps.healths, 16);
+	bpf_map__set_max_entries(skeleton->maps.healths, 32);
 	bpf_map__set_max_entries(skeleton->maps.choice_states, 16);
 	world.skeleton = skeleton;
 	if (balancer_bpf__load(skeleton))
