@@ -58,7 +58,7 @@ forge_report() {
 
 # picture BALANCER: all that a report could change, there and at the client.
 picture() {
-	lab show "$1" --json | jq -cS --argjson responses "$(wire .responses.packets)" '{
+	lab show "$1" --json | jq -cS --argjson responses "$(wire .responses.packets)" "$JQ_PLAIN_NUMBERS"' | {
 		$responses,
 		counters: (.counters | del(."not-ours")),
 		backends: [.services[0].backends[] | {address, in_flight, utilisation, latency_us,

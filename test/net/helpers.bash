@@ -137,9 +137,12 @@ load_result() {
 
 # ------------------------------------------------------------------- what is told
 
+# Since version 1.7, jq repeats a number as it found it, 1.0 too, until it has computed with it.
+JQ_PLAIN_NUMBERS='walk(if type == "number" then . + 0 else . end)'
+
 # show MACHINE FILTER: from `plimsoll show --json`, by jq.
 show() {
-	lab show "$1" --json | jq -r "$2"
+	lab show "$1" --json | jq -r "$JQ_PLAIN_NUMBERS | $2"
 }
 
 counter() { # BALANCER NAME
