@@ -31,6 +31,7 @@
 #include "too_big.h"
 #include "too_big_way.h"
 #include "trace.h"
+#include "unreachable_way.h"
 
 /* May the packet be the first of its flow? A datagram of an unknown one always. */
 static __always_inline int may_open(__u32 protocol, __u32 tcp_flags)
@@ -274,6 +275,11 @@ static __always_inline enum verdict serve(struct context *context, __u32 *index)
 		verdict = refusal(service_find(context->settings, &packet->to), *index,
 				  packet->tcp_flags);
 		context->action = XDP_TX;
+		/* Comes back only where there is no such program. */
+		if (verdict == VERDICT_REFUSED && packet->to.protocol == IPPROTO_UDP) {
+			go_way(context, WAY_UNREACHABLE);
+			return VERDICT_ALL_DOWN;
+		}
 		if (verdict || *index == BACKEND_NONE || !backend)
 			return refuse(context->xdp, verdict);
 	}

@@ -11,11 +11,12 @@
  * Programs of their own for what seldom comes, to which a packet goes on by a tail call: the verifier
  * walks each for itself, and each has all of the stack.
  */
-enum way { WAY_FRAGMENT, WAY_ICMP, WAY_TOO_BIG, WAY_COUNT };
+enum way { WAY_FRAGMENT, WAY_ICMP, WAY_TOO_BIG, WAY_UNREACHABLE, WAY_COUNT };
 
 int fragment_way(struct xdp_md *xdp);
 int icmp_way(struct xdp_md *xdp);
 int too_big_way(struct xdp_md *xdp);
+int unreachable_way(struct xdp_md *xdp);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -28,6 +29,7 @@ struct {
 			[WAY_FRAGMENT] = (void *)&fragment_way,
 			[WAY_ICMP] = (void *)&icmp_way,
 			[WAY_TOO_BIG] = (void *)&too_big_way,
+			[WAY_UNREACHABLE] = (void *)&unreachable_way,
 		},
 };
 

@@ -86,7 +86,7 @@ static __always_inline void reset_ipv6(struct ipv6hdr *ip)
 
 /*
  * If a packet's verdict is that it is to be reset, it becomes the reset that answers it. Returns the verdict,
- * or another where there is no such answer: to datagrams, and to resets. Of its own for the verifier and
+ * or another where there is no such answer: to resets. Of its own for the verifier and
  * the stack.
  */
 __noinline int refuse(struct xdp_md *xdp, int verdict)

@@ -31,6 +31,9 @@
 	  "report taken out; the host finds the client's next hop and sends the packet")            \
 	X(REFUSED, "refused", SEND,                                                                 \
 	  "no backend of the service is up: answered with a reset, as `all_down` says")             \
+	X(UNREACHABLE, "unreachable", SEND,                                                         \
+	  "no backend of the service is up: datagram answered with ICMP port unreachable, as "      \
+	  "`all_down` says")                                                                        \
 	X(FLOW_RESET, "flow-reset", SEND,                                                           \
 	  "the flow's backend is down: answered with a reset, as `dead_flows` says")                \
 	X(REPORT_CHECK, "report-check", PASS,                                                       \
@@ -368,6 +371,11 @@ struct too_big {
 };
 
 /* How a choice came about, for those who ask: what has been looked at, and its keys (choose.h). */
+/* What an ICMP error quotes, for its checksum: a whole number of the pieces that are added up at once. */
+struct quote {
+	__u8 bytes[1536];
+};
+
 struct decision {
 	__u64 keys[CHOICES_MAX];
 	__u32 backends[CHOICES_MAX];

@@ -81,8 +81,9 @@ static __always_inline __u32 checksum_of_quote(void *quote, __u32 length, __u32 
 	return bpf_csum_diff(0, 0, quote + done, length - done, sum);
 }
 
+/* code: of "unreachable". */
 static __always_inline void error_ipv4_fill(struct error_ipv4 *error, const struct packet *packet,
-					    __u32 mtu)
+					    __u8 code, __u32 rest, __u32 quote)
 {
 	*error = (struct error_ipv4){
 		.ip =
@@ -90,7 +91,7 @@ static __always_inline void error_ipv4_fill(struct error_ipv4 *error, const stru
 				.version = 4,
 				.ihl = sizeof(error->ip) / 4,
 				.tos = 0xC0, /* internetwork control: RFC 1812, 4.3.2.5 */
-				.tot_len = bpf_htons(sizeof(*error) + QUOTE_IPV4),
+				.tot_len = bpf_htons(sizeof(*error) + quote),
 				.frag_off = bpf_htons(0x4000),
 				.ttl = OWN_TTL,
 				.protocol = IPPROTO_ICMP,
@@ -100,25 +101,25 @@ static __always_inline void error_ipv4_fill(struct error_ipv4 *error, const stru
 		.icmp =
 			{
 				.type = ICMP_UNREACHABLE,
-				.code = ICMP_FRAGMENTATION_NEEDED,
-				.rest = bpf_htonl(mtu),
+				.code = code,
+				.rest = bpf_htonl(rest),
 			},
 	};
 	ip_checksum_write(&error->ip);
 }
 
 static __always_inline void error_ipv6_fill(struct error_ipv6 *error, const struct packet *packet,
-					    __u32 mtu)
+					    __u8 type, __u8 code, __u32 rest, __u32 quote)
 {
 	*error = (struct error_ipv6){
 		.ip6 =
 			{
 				.version = 6,
-				.payload_len = bpf_htons(sizeof(error->icmp) + QUOTE_IPV6),
+				.payload_len = bpf_htons(sizeof(error->icmp) + quote),
 				.nexthdr = IPPROTO_ICMPV6,
 				.hop_limit = OWN_TTL,
 			},
-		.icmp = {.type = ICMPV6_PACKET_TOO_BIG, .rest = bpf_htonl(mtu)},
+		.icmp = {.type = type, .code = code, .rest = bpf_htonl(rest)},
 	};
 	__builtin_memcpy(&error->ip6.saddr, &packet->to.address, sizeof(error->ip6.saddr));
 	__builtin_memcpy(&error->ip6.daddr, &packet->source, sizeof(error->ip6.daddr));
@@ -187,13 +188,13 @@ static __always_inline int error_make(struct xdp_md *xdp, const struct packet *p
 	struct error_ipv6 ipv6;
 
 	if (packet->version == 4) {
-		error_ipv4_fill(&ipv4, packet, mtu);
+		error_ipv4_fill(&ipv4, packet, ICMP_FRAGMENTATION_NEEDED, mtu, QUOTE_IPV4);
 		return link_header_move(xdp, link_length, sizeof(ipv4)) ||
 		       error_finish(xdp, link_length, &ipv4, sizeof(ipv4), QUOTE_IPV4,
 				    &ipv4.icmp.checksum,
 				    checksum_add(0, &ipv4.icmp, sizeof(ipv4.icmp)));
 	}
-	error_ipv6_fill(&ipv6, packet, mtu);
+	error_ipv6_fill(&ipv6, packet, ICMPV6_PACKET_TOO_BIG, 0, mtu, QUOTE_IPV6);
 	return link_header_move(xdp, link_length, sizeof(ipv6)) ||
 	       error_finish(xdp, link_length, &ipv6, sizeof(ipv6), QUOTE_IPV6, &ipv6.icmp.checksum,
 			    checksum_add(pseudo_header_sum(&ipv6), &ipv6.icmp, sizeof(ipv6.icmp)));

@@ -406,7 +406,8 @@ static const struct field service_fields[] = {
 		.roles = BALANCER,
 		.sentence =
 			"What becomes of new connections when no backend is up: try-all sends them to "
-			"the backends all the same, reset refuses them.",
+			"the backends all the same, reset refuses them, and tells the clients of "
+			"datagrams that nobody listens.",
 		.fallback = "try-all",
 		.parse = parse_choice,
 		.choices = all_downs,

@@ -105,7 +105,8 @@ static void test_verdicts(void **state)
 	assert_null(trace_parse_verdicts("sent", &verdicts));
 	assert_int_equal(verdicts, BIT(FORWARDED) | BIT(REPORT_TAKEN) | BIT(REPORT_OLD) |
 					   BIT(ICMP_STEERED) | BIT(ECHO_ANSWERED) |
-					   BIT(TOO_BIG_TOLD) | BIT(REFUSED) | BIT(FLOW_RESET));
+					   BIT(TOO_BIG_TOLD) | BIT(REFUSED) | BIT(FLOW_RESET) |
+					   BIT(UNREACHABLE));
 	assert_null(trace_parse_verdicts("drops", &verdicts));
 	assert_true(verdicts & BIT(NO_NEIGHBOUR) && verdicts & BIT(REPORT_WRONG_TAG));
 	assert_false(verdicts & (BIT(FORWARDED) | BIT(REPORT_OLD) | BIT(NOT_OURS) | BIT(NONE)));
