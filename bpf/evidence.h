@@ -6,6 +6,8 @@
 #define PLIMSOLL_EVIDENCE_H
 
 #include "coarse_clock.h"
+#include "flow.h"
+#include "hash.h"
 #include "health.h"
 #include "maps.h"
 
@@ -57,9 +59,38 @@ static __always_inline void note_answer(__u32 index, struct backend *backend, __
 
 	if (!health)
 		return;
-	health_answered(health, hash, coarse_now_ns());
-	if (backend->suspect)
+	if (health_answered(health, hash, coarse_now_ns()) && backend->suspect)
 		backend->suspect = 0;
+}
+
+/*
+ * A server has reset, with a report, a flow to the service of that hash_vip(). If the flow has but begun, and
+ * it is that server's, nobody listens there: the server's program lets no other reset to a SYN bear a
+ * report. Of its own for the stack.
+ */
+__noinline int note_refused(__u64 hash, __u32 vip, __u32 server)
+{
+	const struct settings *current;
+	struct backend *backend;
+	struct health *health;
+	__u32 zero = 0, index;
+	struct flow flow;
+
+	current = bpf_map_lookup_elem(&settings, &zero);
+	if (!current)
+		return 0;
+	flow_find(hash, current, &flow);
+	if (!flow.slot || flow_state(flow.value) != FLOW_OPENING)
+		return 0;
+	index = flow_backend(flow.value);
+	backend = bpf_map_lookup_elem(&backends, &index);
+	health = bpf_map_lookup_elem(&healths, &index);
+	/* A service of every port has ports where nobody ever listens: its vip is another. */
+	if (!backend || !health || backend->vip != vip || backend->server != server)
+		return 0;
+	health_refuse(health, coarse_now_ns());
+	backend->suspect = 1;
+	return 1;
 }
 
 #endif

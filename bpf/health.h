@@ -2,7 +2,8 @@
 /*
  * Whether a backend answers, told from the clients' packets alone: answers do not pass here, but a
  * client goes on with its connection only when it has had one. A backend is suspect when connections have
- * been sent to it for a while and not one of them has gone on. It gets none then, but for one
+ * been sent to it for a while and not one of them has gone on; or at once, when it tells itself that nobody
+ * listens there: by a report on the reset that refuses a connection. It gets none then, but for one
  * now and then, on trial; the first that goes on ends the suspicion.
  *
  * Pure functions of the evidence (struct health) and of the time, for the data path and user space.
@@ -31,6 +32,7 @@
 /* Trials are so far apart: twice as far each time. Each may cost a client a second. */
 #define HEALTH_TRIAL_NS 250000000ULL
 #define HEALTH_TRIAL_DOUBLINGS 6
+#define HEALTH_REFUSED_MAX 0xFFFF
 
 HEALTH_INLINE __u64 health_patience_ns(const struct health *health)
 {
@@ -59,6 +61,22 @@ HEALTH_INLINE void health_suspect(struct health *health, __u64 now)
 	health->suspect_ns = now;
 	health->trials = 0;
 	health->trial_ns = now + HEALTH_TRIAL_NS;
+}
+
+/* It has refused a connection: nobody listens there. */
+HEALTH_INLINE void health_refuse(struct health *health, __u64 now)
+{
+	if (!health->suspect_ns)
+		health_suspect(health, now);
+	if (health->refused < HEALTH_REFUSED_MAX)
+		health->refused++;
+}
+
+/* What its clients do so shortly after a refusal may still be for answers from before it. */
+HEALTH_INLINE int health_has_just_refused(const struct health *health, __u64 now)
+{
+	return health->refused &&
+	       (__s64)(now - health->suspect_ns) < (__s64)(2000ULL * health->handshake_us);
 }
 
 /* For one that is suspect. */
@@ -111,17 +129,21 @@ HEALTH_INLINE void health_time(struct health *health, __u64 took_ns)
 		health->handshake_us = known_us - (known_us - took_us) / 8;
 }
 
-/* A client goes on with its connection: it has had an answer. */
-HEALTH_INLINE void health_answered(struct health *health, __u64 flow, __u64 now)
+/* A client goes on with its connection: it has had an answer. Returns whether that ends any suspicion. */
+HEALTH_INLINE int health_answered(struct health *health, __u64 flow, __u64 now)
 {
 	if (health->timed_flow == (flow | 1)) {
 		health_time(health, now - health->timed_ns);
 		health->timed_flow = 0;
 	}
+	health->answered_ns = now;
+	if (health_has_just_refused(health, now))
+		return 0;
 	health->unanswered = 0;
 	health->unanswered_ns = 0;
-	health->answered_ns = now;
 	health->suspect_ns = 0;
+	health->refused = 0;
+	return 1;
 }
 
 #endif

@@ -253,8 +253,25 @@ __attribute__((noinline)) __u64 penalty_next(struct metrics *metrics, __u64 now_
 	return metrics ? penalty_add(metrics, now_ns) : 0;
 }
 
+/*
+ * A reset that refuses a connection goes by the balancer, with a report, only where nobody listens:
+ * so that is what it tells there. A firewall's may be for this client alone.
+ */
 static __always_inline enum response
-meter_reset(struct metrics *metrics, struct server_stats *stats, const struct metered *metered)
+meter_refusal(struct __sk_buff *skb, const struct metered *metered, const struct packet *packet)
+{
+	enum meter_state state = meter_state(metered->value);
+
+	if (state != METER_SYN && state != METER_SYN_DATA)
+		return RESPONSE_REFUSAL;
+	return is_listened_to(skb, &packet->source, packet->source_port) ? RESPONSE_USUAL :
+									   RESPONSE_REFUSAL;
+}
+
+static __always_inline enum response meter_reset(struct __sk_buff *skb, struct metrics *metrics,
+						 struct server_stats *stats,
+						 const struct metered *metered,
+						 const struct packet *packet)
 {
 	__u64 penalty = metrics->penalty;
 
@@ -263,7 +280,7 @@ meter_reset(struct metrics *metrics, struct server_stats *stats, const struct me
 		return RESPONSE_USUAL;
 	__sync_val_compare_and_swap(&metrics->penalty, penalty,
 				    penalty_next(metrics, metered->now_ns));
-	return RESPONSE_REFUSAL;
+	return meter_refusal(skb, metered, packet);
 }
 
 static __always_inline void meter_answer(struct metrics *metrics, struct server_stats *stats,
@@ -295,7 +312,7 @@ __noinline int meter_response(struct __sk_buff *skb, struct packet *packet, __u6
 	meter_find(&packet->to.address, packet->to.port, &packet->source, packet->source_port,
 		   set->meter_buckets, now, &metered);
 	if (packet->tcp_flags & TCP_BIT_RST)
-		return meter_reset(load, stats, &metered);
+		return meter_reset(skb, load, stats, &metered, packet);
 	if (!metered.slot)
 		return opens ? RESPONSE_REPEATED : RESPONSE_USUAL;
 	if (opens)

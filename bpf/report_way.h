@@ -9,6 +9,7 @@
 #include "carrier.h"
 #include "checksum.h"
 #include "context.h"
+#include "evidence.h"
 #include "load_update.h"
 #include "report.h"
 #include "service.h"
@@ -19,6 +20,13 @@ static __always_inline void count_old_key(__u32 server)
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
+}
+
+/* Does the packet refuse a connection, as a host does where nobody listens (RFC 9293, 3.10.7.1)? */
+static __always_inline int refuses(const struct packet *packet)
+{
+	return (packet->tcp_flags & (TCP_BIT_RST | TCP_BIT_ACK)) == (TCP_BIT_RST | TCP_BIT_ACK) &&
+	       !packet->tcp->seq;
 }
 
 /* A response that bears a report. */
@@ -56,6 +64,11 @@ receive_report(struct context *context, struct received_report *received, __u32 
 		return VERDICT_REPORT_OLD;
 	if (received->by_old_key)
 		count_old_key(index);
+	if (refuses(&context->packet))
+		note_refused(packet_hash(&context->packet, context->settings->hash_seed),
+			     hash_vip(&context->packet.to.address, context->packet.to.port,
+				      context->packet.to.protocol),
+			     index);
 	return VERDICT_REPORT_TAKEN;
 }
 
@@ -83,10 +96,12 @@ static __always_inline enum parse_result parse_inner(struct context *context, __
 static __always_inline void turn_round(struct packet *packet)
 {
 	struct ip_address client = packet->to.address;
+	__be16 client_port = packet->to.port;
 
 	packet->to.address = packet->source;
 	packet->to.port = packet->source_port;
 	packet->source = client;
+	packet->source_port = client_port;
 }
 
 /*

@@ -255,7 +255,8 @@ struct health {
 	__u64 timed_ns;
 	__u32 unanswered; /* SYNs after the last answer */
 	__u32 handshake_us; /* what a handshake takes; 0 = not known */
-	__u32 trials;
+	__u16 trials;
+	__u16 refused; /* connections, after the last answer, because nobody listens */
 	__u32 moved; /* repeated SYNs that went to another backend instead, ever */
 } __attribute__((aligned(64)));
 
@@ -370,12 +371,12 @@ struct too_big {
 	__u32 pad;
 };
 
-/* How a choice came about, for those who ask: what has been looked at, and its keys (choose.h). */
 /* What an ICMP error quotes, for its checksum: a whole number of the pieces that are added up at once. */
 struct quote {
 	__u8 bytes[1536];
 };
 
+/* How a choice came about, for those who ask: what has been looked at, and its keys (choose.h). */
 struct decision {
 	__u64 keys[CHOICES_MAX];
 	__u32 backends[CHOICES_MAX];

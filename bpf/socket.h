@@ -112,17 +112,35 @@ static __always_inline int is_last_written(const struct tcp_sock *tcp, const str
 	return (__s32)(tcp->write_seq - end) <= 0;
 }
 
+/* The listener for the address and port, not a connection there. To be released. */
+static __always_inline struct bpf_sock *listener_find(struct __sk_buff *skb,
+						      const struct ip_address *address, __be16 port)
+{
+	/* A client of 0.0.0.0, or ::, has no connection. */
+	const struct ip_address nobody = {};
+
+	return socket_find(skb, &nobody, bpf_get_prandom_u32(), address, port);
+}
+
+static __always_inline int is_listened_to(struct __sk_buff *skb, const struct ip_address *address,
+					  __be16 port)
+{
+	struct bpf_sock *listener = listener_find(skb, address, port);
+
+	if (listener)
+		bpf_sk_release(listener);
+	return listener != 0;
+}
+
 /* How full the listener's queue is, 65535 = full; of several (SO_REUSEPORT), any one's. */
 static __always_inline __u32 accept_queue(struct __sk_buff *skb, const struct ip_address *address,
 					  __be16 port)
 {
-	/* A client of 0.0.0.0, or ::, has no connection: the listener's. */
-	const struct ip_address nobody = {};
 	struct sock_common *found;
 	struct tcp_sock *listener;
 	__u32 queued = 0, room = 0;
 
-	found = (void *)socket_find(skb, &nobody, bpf_get_prandom_u32(), address, port);
+	found = (void *)listener_find(skb, address, port);
 	if (!found)
 		return 0;
 	listener = bpf_skc_to_tcp_sock(found);

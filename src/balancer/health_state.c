@@ -73,6 +73,13 @@ void health_cause(const struct health_facts *facts, const struct health_details 
 			 details->result);
 		return;
 	case HEALTH_SUSPECT:
+		if (details->refused) {
+			snprintf(cause, HEALTH_CAUSE_MAX,
+				 "refuses connections: nobody listens there, %u ms after the first "
+				 "that was not answered",
+				 details->silence_ms);
+			return;
+		}
 		snprintf(cause, HEALTH_CAUSE_MAX,
 			 "has left %u connections without an answer for %u ms%s",
 			 details->unanswered, details->silence_ms,

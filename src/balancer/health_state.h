@@ -60,6 +60,7 @@ struct health_details {
 	const char *result; /* its latest */
 	uint32_t unanswered; /* SYNs, until it became suspect... */
 	uint32_t silence_ms; /* ...in so long */
+	uint32_t refused; /* connections, since the last that was answered */
 	bool reports; /* it has reported meanwhile */
 };
 

@@ -35,6 +35,7 @@ static void end_suspicion(struct dataplane *dataplane, struct member *member)
 	evidence->unanswered = 0;
 	evidence->unanswered_ns = 0;
 	evidence->suspect_ns = 0;
+	evidence->refused = 0;
 	__atomic_store_n(&dataplane->backends[member->index].suspect, 0, __ATOMIC_RELEASE);
 	member->health.suspect_ns = 0;
 }
@@ -150,6 +151,7 @@ static void judge(struct health_watch *watch, size_t service, struct member *mem
 		.unanswered = evidence->unanswered,
 		.silence_ms =
 			(uint32_t)(health_silence_ns(evidence, evidence->suspect_ns) / 1000000),
+		.refused = evidence->refused,
 		.reports = reports_meanwhile(&watch->dataplane->loads[member->server], evidence),
 	};
 	char check[CHECK_TEXT_MAX];

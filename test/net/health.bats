@@ -78,8 +78,9 @@ states_are() {
 	wait_until 5 backend_is s1 .state suspect
 	lab cut s2
 	wait_until 5 backend_is s2 .state suspect
-	events suspect s1
-	events suspect s2
+	# The one says so itself.
+	[[ $(events suspect s1) == *'refuses connections: nobody listens there'* ]] || fail "$(events suspect s1)"
+	[[ $(events suspect s2) == *'without an answer'* ]] || fail "$(events suspect s2)"
 	sleep 0.3
 	knock_result .
 	# Whoever was not answered was answered by another server, when the SYN was repeated.

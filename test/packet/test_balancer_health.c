@@ -14,13 +14,18 @@
 #include "balancer.skel.h"
 #include "balancer_case.h"
 
+#include "hash.h"
 #include "health.h"
+#include "load_report.h"
 #include "shared.h"
 
 #define MS 1000000ULL
 /* What clients' packets have: packet.c. */
 #define CLIENT_SEQUENCE 0x01020304
 #define CLIENT_ACKNOWLEDGES 0x05060708
+
+/* Behind a report in IPv4. */
+#define AT_REPORTED_SEQUENCE (AT_IP_OPTIONS + LOAD_REPORT_LENGTH + 4)
 
 #define MANY 200 /* flows */
 #define FEW 40 /* the flow table has room for them */
@@ -76,6 +81,14 @@ static void set_entry(uint32_t backend, const struct backend *entry)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(world.skeleton->maps.backends), &backend,
 					     entry, BPF_ANY),
 			 0);
+}
+
+static void set_vip(uint32_t backend, uint32_t vip)
+{
+	struct backend entry = entry_of(backend);
+
+	entry.vip = vip;
+	set_entry(backend, &entry);
 }
 
 static void set_suspect(uint32_t backend, int64_t trial_in_ms)
@@ -183,6 +196,115 @@ static void test_an_answer_ends_the_suspicion(void **state)
 	assert_int_equal(entry_of(1).suspect, 0);
 	assert_int_equal(health_of(1).suspect_ns, 0);
 	assert_int_equal(send_from_port(1235, TCP_SYN), 1);
+}
+
+/* A reset of a backend's to the usual client, with a report. */
+static struct segment refusal_of(uint32_t backend, uint8_t *bytes, uint32_t sequence)
+{
+	const struct load_report report = {
+		.server_id = server_id(backend), .sequence = sequence, .in_flight = 1};
+	struct load_report_option option;
+
+	load_report_encode(&option, &report);
+	memcpy(bytes, &option, LOAD_REPORT_LENGTH);
+	return (struct segment){
+		.mac_to = LAN_MAC,
+		.mac_from = backend_mac(backend),
+		.source = VIP,
+		.destination = CLIENT,
+		.source_port = VIP_PORT,
+		.destination_port = world.client_port,
+		.flags = TCP_RST | TCP_ACK,
+		.options = bytes,
+		.options_length = LOAD_REPORT_LENGTH,
+		/* The sequence number: 0. */
+		.patches = {{AT_REPORTED_SEQUENCE, 0},
+			    {AT_REPORTED_SEQUENCE + 1, 0},
+			    {AT_REPORTED_SEQUENCE + 2, 0},
+			    {AT_REPORTED_SEQUENCE + 3, 0}},
+	};
+}
+
+static void send_refusal(const struct segment *segment)
+{
+	struct outcome outcome;
+	struct frame frame;
+
+	frame_build(&frame, segment);
+	world_run(world.lan, &frame, &outcome);
+	assert_int_equal(verdict_count(VERDICT_REPORT_TAKEN), 1);
+}
+
+static void test_a_refusal_is_believed_at_once(void **state)
+{
+	uint8_t option[LOAD_REPORT_LENGTH];
+	struct segment refusal;
+
+	(void)state;
+	world_reset(&first_is_least);
+	refusal = refusal_of(1, option, 1);
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	world_clear_verdicts();
+	send_refusal(&refusal);
+	assert_int_equal(entry_of(1).suspect, 1);
+	assert_int_equal(health_of(1).refused, 1);
+	assert_true(health_of(1).trial_ns > monotonic_ns());
+	assert_int_not_equal(send_from_port(1234, TCP_SYN), 1);
+	/* The client's port may be used again: a SYN that comes again goes elsewhere. */
+	assert_int_not_equal(send_flags(TCP_SYN), 1);
+}
+
+/* Resets that bear a report, and refuse no connection of that backend's; each is taken all the same. */
+static void test_other_resets_are_no_refusals(void **state)
+{
+	uint8_t option[LOAD_REPORT_LENGTH];
+	struct segment refusal;
+
+	(void)state;
+	/* The connection goes on: then its end is no refusal. */
+	world_reset(&first_is_least);
+	refusal = refusal_of(1, option, 1);
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	assert_int_equal(send_flags(TCP_ACK), 1);
+	world_clear_verdicts();
+	send_refusal(&refusal);
+	assert_int_equal(entry_of(1).suspect, 0);
+
+	/* Another server's, which has not got the connection. */
+	world_reset(&first_is_least);
+	refusal = refusal_of(2, option, 1);
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	world_clear_verdicts();
+	send_refusal(&refusal);
+	assert_int_equal(entry_of(1).suspect, 0);
+	assert_int_equal(entry_of(2).suspect, 0);
+
+	/* An application's, in the middle of its stream. */
+	world_reset(&first_is_least);
+	refusal = refusal_of(1, option, 1);
+	refusal.patches[0].is = 7;
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	world_clear_verdicts();
+	send_refusal(&refusal);
+	assert_int_equal(entry_of(1).suspect, 0);
+
+	/* A SYN-ACK. */
+	world_reset(&first_is_least);
+	refusal = refusal_of(1, option, 1);
+	refusal.flags = TCP_SYN | TCP_ACK;
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	world_clear_verdicts();
+	send_refusal(&refusal);
+	assert_int_equal(entry_of(1).suspect, 0);
+
+	/* A port of a service of every port where nobody listens. */
+	world_reset(&first_is_least);
+	refusal = refusal_of(1, option, 1);
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	set_vip(1, hash_vip(&(struct ip_address){0}, 0, 0));
+	world_clear_verdicts();
+	send_refusal(&refusal);
+	assert_int_equal(entry_of(1).suspect, 0);
 }
 
 static void test_its_connections_stay(void **state)
@@ -548,6 +670,8 @@ int main(void)
 		cmocka_unit_test(test_only_its_beginning_is_one),
 		cmocka_unit_test(test_a_reset_instead_is_one),
 		cmocka_unit_test(test_an_answer_ends_the_suspicion),
+		cmocka_unit_test(test_a_refusal_is_believed_at_once),
+		cmocka_unit_test(test_other_resets_are_no_refusals),
 		cmocka_unit_test(test_its_connections_stay),
 		cmocka_unit_test(test_on_trial_it_gets_one),
 		cmocka_unit_test(test_a_repeated_syn_goes_elsewhere),

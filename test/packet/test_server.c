@@ -32,6 +32,7 @@ struct report_case {
 	uint8_t flags; /* of the report, beside K */
 	uint16_t in_flight, utilisation; /* utilisation: 0 = the usual */
 	bool to_other; /* the second balancer gets it */
+	bool listened_to; /* there is somebody who would take connections */
 };
 
 static const struct report_case cases[] = {
@@ -70,6 +71,11 @@ static const struct report_case cases[] = {
 	 .handshake_known = true,
 	 .in_flight = 64, /* it has never answered anything: the penalty is as high as it gets */
 	 .skip = SKIP_STAMPED},
+	{.name = "a refusal although somebody listens: a firewall's",
+	 .in = {.flags = TCP_RST | TCP_ACK},
+	 .handshake_known = true,
+	 .listened_to = true,
+	 .skip = SKIP_NO_SOCKET},
 	{.name = "to the second balancer if the first has had its own",
 	 .before = {.reported_us = 500, .other_balancer = true},
 	 .to_other = true,
@@ -236,10 +242,13 @@ static void run_case(void **state)
 	struct outcome outcome;
 
 	server_reset(&test->before);
+	if (test->listened_to)
+		server_socket_open(LISTENING);
 	meter_handshake(test);
 	before = *peer;
 	frame_build(&in, &segment);
 	server_run(TO_CLIENT, &in, &outcome);
+	server_socket_close();
 	expect(test, &expected);
 	assert_int_equal(outcome.frame.length, expected.length);
 	assert_memory_equal(outcome.frame.bytes, expected.bytes, expected.length);

@@ -159,6 +159,31 @@ static void test_one_that_never_ends_is_timed_no_more(void **state)
 	assert_int_equal(health.handshake_us, 1000);
 }
 
+/* Handshakes of before may end a moment later; who goes on after that has been answered. */
+static void test_a_refusal_outlives_what_is_under_way(void **state)
+{
+	struct health health = {.handshake_us = 2000};
+
+	(void)state;
+	health_sent(&health, FLOW, START);
+	health_refuse(&health, START + MS);
+	assert_int_equal(health.refused, 1);
+	assert_int_equal(health.suspect_ns, START + MS);
+	assert_false(health_trial_due(&health, START + 250 * MS));
+	assert_true(health_trial_due(&health, START + 251 * MS));
+	assert_int_equal(health_answered(&health, 7, START + 4 * MS), 0);
+	assert_int_equal(health.suspect_ns, START + MS);
+	assert_int_equal(health.answered_ns, START + 4 * MS);
+	/* Once more is the same suspicion. */
+	health_refuse(&health, START + 4 * MS);
+	assert_int_equal(health.refused, 2);
+	assert_int_equal(health.suspect_ns, START + MS);
+	assert_int_equal(health_answered(&health, 7, START + 5 * MS), 1);
+	assert_int_equal(health.suspect_ns, 0);
+	assert_int_equal(health.refused, 0);
+	assert_int_equal(health.unanswered_ns, 0);
+}
+
 static void test_trials_become_rare(void **state)
 {
 	static const uint64_t apart_ms[] = {250, 500, 1000, 2000, 4000, 8000, 16000, 16000, 16000};
@@ -194,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_handshakes_are_timed),
 		cmocka_unit_test(test_repeated_handshakes_are_not_timed),
 		cmocka_unit_test(test_one_that_never_ends_is_timed_no_more),
+		cmocka_unit_test(test_a_refusal_outlives_what_is_under_way),
 		cmocka_unit_test(test_trials_become_rare),
 	};
 	struct CMUnitTest silences[sizeof(silence_cases) / sizeof(*silence_cases)];
