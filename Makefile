@@ -186,6 +186,10 @@ $(BUILD)/bench/%.bpf.o: bench/%.bpf.c $(BUILD)/flags
 $(BUILD)/bench/%.skel.h: $(BUILD)/bench/%.bpf.o
 	$(call say,SKEL,$@)$(call skeleton,$*)
 
+$(BUILD)/bench/filler: bench/filler.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+
 $(PACKET_BENCH): $(BUILD)/bench/packet%: bench/packet%.c bench/packet_rounds.c \
 		$(BUILD)/bench/packet%.skel.h $(PACKET_COMMON) $(TESTABLE) $(wildcard bench/packet*.h)
 	@mkdir -p $(@D)
@@ -247,9 +251,9 @@ bench-server: ## what the agent costs its server
 	@bench/server $(if $(BENCH_QUICK),--repetitions 1 --seconds 1)
 
 .PHONY: bench-throughput
-bench-throughput: ## what a balancer in between costs: nftables, HAProxy, 25 minutes
+bench-throughput: ## what a balancer in between costs: nftables, HAProxy, 20 minutes
 	@packaging/deps build test demo bench
-	@$(MAKE) --no-print-directory all $(BUILD)/bench/floor.bpf.o
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/floor.bpf.o $(BUILD)/bench/filler
 	@bench/throughput $(if $(BENCH_QUICK),--repetitions 1 --seconds 1)
 
 .PHONY: bench-health

@@ -20,6 +20,7 @@ lab_play() {
 
 		  $self wrk duration=60 &        load: a new connection for every request
 		  $self show b1                  how loaded the balancer thinks each server is
+		  $self page                     the status page, for the browser on this machine, until Ctrl-C
 		  $self capacity s1 5            slow a server down to 5 % of a CPU; its share moves away
 		  $self capacity s1 20           and let it go again
 		  $self kill b1                  kill the balancer's daemon: traffic goes on

@@ -7,13 +7,14 @@ import subprocess
 
 from .ways import ARRANGEMENTS, NETWORK_CPU, WAYS
 
-# What is measured: {load: (heading, unit, what one is divided by)}
+# What is shown: {load: (heading, unit, what one is divided by)}. Requests are those of the run for packets.
 LOADS = {'connections': ('new connections', '/s', 1),
          'packets': ('packets from the client', '/s', 1),
+         'requests': ('the requests in them', '/s', 1),
          'download': ('bulk to the client', 'Gbit/s', 1e9),
          'upload': ('bulk to the server', 'Gbit/s', 1e9)}
 # What the network's CPU is charged for: {load: (heading, what one is divided by, in seconds)}
-CHARGES = {'connections': ('us a new connection', 1e-6), 'packets': ('us a packet from the client', 1e-6),
+CHARGES = {'connections': ('us a new connection', 1e-6), 'requests': ('us a request', 1e-6),
            'download': ('ms a Gbit to the client', 1e-12), 'upload': ('ms a Gbit to the server', 1e-12)}
 TITLES = {'apart': 'Client and server on one CPU, what is between them on another',
           'shared': 'All of it on two CPUs',
@@ -68,8 +69,14 @@ def rows(runs, arrangement, loads, cell):
             for way in known(there, 'way', WAYS)]
 
 
+def shown(data):
+    """The runs, and beside those for packets how many requests there were."""
+    return data['runs'] + [{**entry, 'load': 'requests', 'value': entry['requests']}
+                           for entry in data['runs'] if entry['load'] == 'packets']
+
+
 def markdown(data):
-    runs = data['runs']
+    runs = shown(data)
     loads = known(runs, 'load', LOADS)
     arrangements = known(runs, 'arrangement', ARRANGEMENTS)
     heads = [f'{LOADS[load][0]}, {LOADS[load][1]}' for load in loads]
@@ -79,7 +86,9 @@ def markdown(data):
                   table(heads, rows(runs, arrangement, loads, throughput_cell))]
     if 'apart' in arrangements:
         parts += ['What the CPU between them spends, the switch included:',
-                  table([CHARGES[load][0] for load in loads], rows(runs, 'apart', loads, charge_cell))]
+                  table([CHARGES[load][0] for load in loads if load in CHARGES],
+                        rows(runs, 'apart', [load for load in loads if load in CHARGES],
+                             charge_cell))]
     machine = data['machine']
     repetitions = len({entry['repetition'] for entry in runs})
     parts.append(f"Medians of {repetitions} runs of {data['seconds']} s by turns; Linux {machine['kernel']}, "
@@ -116,7 +125,7 @@ def plot(runs, arrangement):
 
 def draw(data, path):
     """Nothing where there is no gnuplot, or nothing to compare with."""
-    runs = data['runs']
+    runs = shown(data)
     arrangements = [arrangement for arrangement in known(runs, 'arrangement', ARRANGEMENTS)
                     if ways_of(runs, arrangement)]
     if not shutil.which('gnuplot') or not arrangements:

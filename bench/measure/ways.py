@@ -2,8 +2,11 @@
 """The small lab, with a choice of what stands between client and server, and of who has which CPU."""
 
 import json
+import mmap
 import os
 import pathlib
+import re
+import struct
 import subprocess
 import time
 
@@ -11,16 +14,20 @@ from .lab import ROOT, VIP, LabError, run
 from .pairs import SmallLab
 
 BULK_PORT = 5201
+FILLER = ROOT / 'build' / 'bench' / 'filler'
 FLOOR = ROOT / 'build' / 'bench' / 'floor.bpf.o'
 PASS = ROOT / 'build' / 'lab' / 'pass.bpf.o'
 WAYS = {'direct': 'client to server', 'plimsoll': 'Plimsoll', 'generic': 'Plimsoll, generic XDP',
-        'floor': 'XDP, MAC rewritten', 'nftables': 'nftables, MAC rewritten',
+        'agentless': 'Plimsoll without its agent', 'floor': 'XDP, MAC rewritten', 'nftables': 'nftables, MAC rewritten',
         'haproxy': 'HAProxy, TCP mode'}
+SELDOM = ('agentless',)  # only where it is asked for
+LOADS = ('connections', 'packets', 'download', 'upload')
 ARRANGEMENTS = ('apart', 'shared', 'containers')
 # Native XDP forgets that checksums are unfinished, as they are there.
-IMPOSSIBLE = (('containers', 'plimsoll'), ('containers', 'floor'))
+IMPOSSIBLE = (('containers', 'plimsoll'), ('containers', 'agentless'), ('containers', 'floor'))
 # apart: client and server have the one, the switch and what stands between have the other.
 ENDS_CPU, NETWORK_CPU = 0, 1
+CALIBRATION_SECONDS = 1
 HAPROXY_READY_SECONDS = 5
 
 NFTABLES = '''
@@ -50,7 +57,7 @@ listen bulk
 '''
 
 
-def busy_seconds():
+def busy_seconds(filler):
     """How long each CPU has not been idle; where no tick is needed the kernel counts that exactly."""
     now, busy = time.monotonic(), []
     for line in pathlib.Path('/proc/stat').read_text().splitlines():
@@ -58,7 +65,34 @@ def busy_seconds():
         if name.startswith('cpu') and name != 'cpu':
             idle, waiting, stolen = (int(ticks[i]) for i in (3, 4, 7))
             busy.append(now - (idle + waiting + stolen) / os.sysconf('SC_CLK_TCK'))
+    if filler:
+        busy[NETWORK_CPU] = filler.busy_seconds()
     return busy
+
+
+class Filler:
+    """Keeps a CPU from sleeping, and knows how much of it others have used (bench/filler.c)."""
+
+    def __init__(self, cpu, path):
+        path.write_bytes(bytes(8))
+        self.process = subprocess.Popen([FILLER, str(cpu), path])
+        with open(path, 'r+b') as file:
+            self.memory = mmap.mmap(file.fileno(), 8)
+        before, started = self.rounds(), time.monotonic()
+        time.sleep(CALIBRATION_SECONDS)
+        self.rate = (self.rounds() - before) / (time.monotonic() - started)
+        if self.process.poll() is not None or not self.rate:
+            raise LabError(f'{FILLER} does not run')
+
+    def rounds(self):
+        return struct.unpack('<Q', self.memory[:8])[0]
+
+    def busy_seconds(self):
+        return time.monotonic() - self.rounds() / self.rate
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Ways(SmallLab):
@@ -67,7 +101,7 @@ class Ways(SmallLab):
         self.cpus = os.sched_getaffinity(0)
         self.arrangement = 'shared'  # so the lab comes up
         self.way = None
-        self.haproxy = None
+        self.filler = None
         self.leave_way = lambda: None
 
     def __exit__(self, *arguments):
@@ -75,6 +109,7 @@ class Ways(SmallLab):
             os.sched_setaffinity(0, self.cpus)
             self.leave()
         finally:
+            self.fill(False)
             super().__exit__(*arguments)
 
     def mac(self, machine):
@@ -95,9 +130,16 @@ class Ways(SmallLab):
         self.leave()
         self.arrangement = arrangement
         self.leave_to_cables(arrangement == 'containers')
+        self.fill(arrangement == 'apart')
         for machine in ('c1', 's1', 'b1'):
             self.steer(machine, 'eth0', NETWORK_CPU if machine == 'b1' else ENDS_CPU)
             self.steer('switch', machine, NETWORK_CPU)
+
+    def fill(self, wanted):
+        """In life, too, nobody has to wake the network's CPU: it has traffic of others."""
+        if self.filler:
+            self.filler.end()
+        self.filler = Filler(NETWORK_CPU, self.state / 'filler') if wanted else None
 
     def leave_to_cables(self, wanted):
         """Checksums, and the cutting of large packets: as a virtual cable comes."""
@@ -154,6 +196,11 @@ class Ways(SmallLab):
     def take_generic(self):
         return self.take_plimsoll('generic')
 
+    def take_agentless(self):
+        self.configure('xdp_mode=native')
+        self.lab('start', 'b1')
+        return lambda: self.lab('stop', 'b1')
+
     def take_floor(self):
         self.ip('b1', 'link', 'set', 'eth0', 'xdpdrv', 'object', FLOOR, 'section', 'xdp')
         return lambda: self.ip('b1', 'link', 'set', 'eth0', 'xdpdrv', 'off')
@@ -188,26 +235,29 @@ class Ways(SmallLab):
     # ---------------------------------------------------------------- loads
 
     def measure(self, load, seconds):
-        """{"value":, "busy": seconds of each CPU for a second of the load}"""
-        before, started = busy_seconds(), time.monotonic()
-        value = getattr(self, f'measure_{load}')(seconds)
+        """{"value":, "busy": seconds of each CPU for a second of the load}, and what else is known"""
+        before, started = busy_seconds(self.filler), time.monotonic()
+        measured = getattr(self, f'measure_{load}')(seconds)
         took = time.monotonic() - started
-        return {'value': value, 'busy': [round((after - first) / took, 3)
-                                         for first, after in zip(before, busy_seconds())]}
+        busy = [round((after - first) / took, 3)
+                for first, after in zip(before, busy_seconds(self.filler))]
+        return {**measured, 'busy': busy}
 
     def packets_sent(self):
         return int(run(self.inside('c1', 'cat', '/sys/class/net/eth0/statistics/tx_packets')))
 
     def measure_connections(self, seconds):
-        return self.requests_per_second(seconds)
+        return {'value': self.requests_per_second(seconds)}
 
     def measure_packets(self, seconds):
         before, started = self.packets_sent(), time.monotonic()
-        run(self.inside('c1', 'wrk', '-t', 1, '-c', 64, '-d', seconds, f'http://{VIP}/small'))
-        return (self.packets_sent() - before) / (time.monotonic() - started)
+        said = run(self.inside('c1', 'wrk', '-t', 1, '-c', 64, '-d', seconds, f'http://{VIP}/small'))
+        packets = (self.packets_sent() - before) / (time.monotonic() - started)
+        return {'value': round(packets, 1),
+                'requests': float(re.search(r'Requests/sec: *([0-9.]+)', said)[1])}
 
     def measure_download(self, seconds):
-        return self.bulk_bits_per_second(seconds)
+        return {'value': self.bulk_bits_per_second(seconds)}
 
     def measure_upload(self, seconds):
-        return self.bulk_bits_per_second(seconds, to_client=False)
+        return {'value': self.bulk_bits_per_second(seconds, to_client=False)}
