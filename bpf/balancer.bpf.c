@@ -311,7 +311,7 @@ static __always_inline enum verdict decide(struct context *context)
 		return VERDICT_NOT_OURS;
 	if (parsed == PARSED_OTHER)
 		return is_icmp(packet)	       ? go_way(context, WAY_ICMP) :
-		       may_bear_packet(packet) ? report(context, packet->ip_header_length) :
+		       may_bear_packet(packet) ? go_way(context, WAY_REPORT) :
 						 VERDICT_NOT_OURS;
 	if (parsed == PARSED_FRAGMENT)
 		return go_way(context, WAY_FRAGMENT);
@@ -323,7 +323,7 @@ static __always_inline enum verdict decide(struct context *context)
 		if (verdict != VERDICT_NOT_OURS)
 			return verdict;
 	}
-	return report_has_room(packet) ? report(context, 0) : VERDICT_NOT_OURS;
+	return report_has_room(packet) ? go_way(context, WAY_REPORT) : VERDICT_NOT_OURS;
 }
 
 SEC("xdp")

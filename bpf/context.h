@@ -11,10 +11,12 @@
  * Programs of their own for what seldom comes, to which a packet goes on by a tail call: the verifier
  * walks each for itself, and each has all of the stack.
  */
-enum way { WAY_FRAGMENT, WAY_ICMP, WAY_TOO_BIG, WAY_UNREACHABLE, WAY_COUNT };
+enum way { WAY_REPORT, WAY_FRAGMENT, WAY_ICMP, WAY_ECHO, WAY_TOO_BIG, WAY_UNREACHABLE, WAY_COUNT };
 
+int report_way(struct xdp_md *xdp);
 int fragment_way(struct xdp_md *xdp);
 int icmp_way(struct xdp_md *xdp);
+int echo_way(struct xdp_md *xdp);
 int too_big_way(struct xdp_md *xdp);
 int unreachable_way(struct xdp_md *xdp);
 
@@ -26,8 +28,10 @@ struct {
 } ways SEC(".maps") = {
 	.values =
 		{
+			[WAY_REPORT] = (void *)&report_way,
 			[WAY_FRAGMENT] = (void *)&fragment_way,
 			[WAY_ICMP] = (void *)&icmp_way,
+			[WAY_ECHO] = (void *)&echo_way,
 			[WAY_TOO_BIG] = (void *)&too_big_way,
 			[WAY_UNREACHABLE] = (void *)&unreachable_way,
 		},

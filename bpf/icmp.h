@@ -91,29 +91,24 @@ static __always_inline long echo_turn_ipv6(struct xdp_md *xdp, const struct pack
 /*
  * Makes the answer of a request, in its place: what is asked is not copied but turned round. Checksums
  * are changed by what has changed, so a wrong one stays wrong, and the packet is of no use to anybody. 0 if
- * all went well. Of its own for the stack.
+ * all went well.
  */
-__noinline int echo_turn(struct xdp_md *xdp)
+static __always_inline int echo_turn(struct xdp_md *xdp, struct packet *packet)
 {
-	void *data = (void *)(long)xdp->data, *end = (void *)(long)xdp->data_end;
+	__u32 at = packet->link_header_length + packet->ip_header_length;
 	struct icmp_header icmp;
-	struct packet packet;
 	__u8 mac[ETH_ALEN];
-	__u32 at;
 	__u16 was;
 
-	if (packet_parse(xdp, data, end, end - data, &packet) != PARSED_OTHER)
-		return -1;
-	at = packet.link_header_length + packet.ip_header_length;
 	if (packet_load(xdp, at, &icmp, sizeof(icmp)))
 		return -1;
-	mac_copy(mac, packet.eth->h_dest);
-	mac_copy(packet.eth->h_dest, packet.eth->h_source);
-	mac_copy(packet.eth->h_source, mac);
+	mac_copy(mac, packet->eth->h_dest);
+	mac_copy(packet->eth->h_dest, packet->eth->h_source);
+	mac_copy(packet->eth->h_source, mac);
 	was = *(__u16 *)&icmp;
-	icmp.type = packet.version == 4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
+	icmp.type = packet->version == 4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
 	icmp.checksum = checksum_change(icmp.checksum, was, *(__u16 *)&icmp);
-	if (packet.version == 4 ? echo_turn_ipv4(&packet) : echo_turn_ipv6(xdp, &packet))
+	if (packet->version == 4 ? echo_turn_ipv4(packet) : echo_turn_ipv6(xdp, packet))
 		return -1;
 	return (int)bpf_xdp_store_bytes(xdp, at, &icmp, sizeof(icmp));
 }

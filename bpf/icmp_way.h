@@ -55,12 +55,22 @@ static __always_inline enum verdict steer_error(struct context *context)
 
 static __always_inline enum verdict answer_echo(struct context *context)
 {
+	struct packet *packet = &context->packet;
+
 	/* Options and extension headers may want to be answered in their own way. */
-	if (!context->settings->answers_echo || has_more_headers(&context->packet) ||
-	    echo_turn(context->xdp))
+	if (!context->settings->answers_echo || parse(context) != PARSED_OTHER ||
+	    has_more_headers(packet) || echo_turn(context->xdp, packet))
 		return VERDICT_NOT_OURS;
 	context->action = XDP_TX;
 	return VERDICT_ECHO_ANSWERED;
+}
+
+SEC("xdp")
+int echo_way(struct xdp_md *xdp)
+{
+	struct context context;
+
+	return way_begin(&context, xdp) ? XDP_PASS : way_end(&context, answer_echo(&context));
 }
 
 /* An ICMP message that may be for a VIP. */
@@ -77,7 +87,7 @@ static __always_inline enum verdict take_icmp(struct context *context)
 			sizeof(icmp)))
 		return VERDICT_MALFORMED;
 	if (is_echo_request(packet, &icmp))
-		return answer_echo(context);
+		return go_way(context, WAY_ECHO);
 	if (is_icmp_error(packet, &icmp))
 		return steer_error(context);
 	return VERDICT_NOT_OURS;

@@ -36,7 +36,8 @@ LOAD_REPORT_INLINE void load_note_lost(struct load *load, const struct load_repo
 	if (!load->window_reports || (__s32)(unseen - load->window_lowest) < 0)
 		load->window_lowest = unseen;
 	load->window_reports++;
-	if (now - load->window_start_ns < LOST_WINDOW_NS ||
+	/* Clocks may differ by a jiffy: signed. */
+	if ((__s64)(now - load->window_start_ns) < (__s64)LOST_WINDOW_NS ||
 	    load->window_reports < LOST_WINDOW_REPORTS)
 		return;
 	load->connections_lost = load->window_lowest;

@@ -25,8 +25,8 @@ struct {
 } services SEC(".maps");
 
 /*
- * A ring is replaced whole: readers see the old or the new one. Slots hold indices of backends, as
- * 64 bits, because the kernel would leave a gap behind 32.
+ * A ring is replaced whole: readers see the old or the new one. Slots hold two indices of backends, as
+ * RING_STEADY_SHIFT says; the kernel would leave a gap behind one.
  */
 struct ring {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -75,8 +75,8 @@ struct packet {
 	__u32 link_header_length; /* 14, and 4 for each VLAN tag */
 	__u32 ip_header_length; /* with options or extension headers */
 	__u32 length; /* of the IP packet */
-	__u32 payload_length; /* of the transport's */
 #ifdef PACKETS_OF_TC
+	__u32 payload_length; /* of the transport's */
 	__u32 sequence, acknowledged; /* of TCP; who wants them reads them */
 #endif
 };
@@ -220,7 +220,9 @@ static __always_inline enum parse_result parse_transport(struct packet *packet, 
 	} else if (bpf_ntohs(udp->len) < header || bpf_ntohs(udp->len) > length) {
 		return PARSED_MALFORMED;
 	}
+#ifdef PACKETS_OF_TC
 	packet->payload_length = length - header;
+#endif
 	return parsed;
 }
 

@@ -27,7 +27,8 @@ static __always_inline void reset_checksum(struct tcphdr *tcp, const struct pack
 static __always_inline void reset_tcp(struct tcphdr *reset, const struct packet *packet)
 {
 	const struct tcphdr *tcp = packet->tcp;
-	__u32 length = packet->payload_length + tcp->syn + tcp->fin;
+	__u32 payload = packet->length - packet->ip_header_length - tcp->doff * 4U;
+	__u32 length = payload + tcp->syn + tcp->fin;
 
 	__builtin_memset(reset, 0, sizeof(*reset));
 	reset->source = tcp->dest;

@@ -8,6 +8,7 @@
 
 #include "carrier.h"
 #include "checksum.h"
+#include "coarse_clock.h"
 #include "context.h"
 #include "evidence.h"
 #include "load_update.h"
@@ -60,7 +61,7 @@ receive_report(struct context *context, struct received_report *received, __u32 
 	if (!load)
 		return VERDICT_REPORT_UNKNOWN_SERVER;
 
-	if (!load_update(load, &received->report, bpf_ktime_get_ns()))
+	if (!load_update(load, &received->report, coarse_now_ns()))
 		return VERDICT_REPORT_OLD;
 	if (received->by_old_key)
 		count_old_key(index);
@@ -104,58 +105,64 @@ static __always_inline void turn_round(struct packet *packet)
 	packet->source_port = client_port;
 }
 
-/*
- * What becomes of a packet that may bear a report: its verdict, and if it is to go on to its client,
- * what the option takes << VERDICT_BITS. Of its own for the verifier, and so that the stack is used
- * only where it is needed. outer_length: of the IP header that the packet is behind, if it is.
- */
-__noinline int report_way(struct xdp_md *xdp, __u32 link_header_length, __u32 outer_length)
-{
-	struct received_report received;
-	enum parse_result parsed;
-	struct context context;
-	enum verdict verdict;
-	__u32 zero = 0;
-
-	context.xdp = xdp;
-	context.settings = bpf_map_lookup_elem(&settings, &zero);
-	if (!context.settings)
-		return VERDICT_NOT_OURS;
-	parsed = outer_length ?
-			 parse_inner(&context, (link_header_length + outer_length) & OUTER_MASK) :
-			 parse(&context);
-	if (!is_parsed(parsed))
-		return VERDICT_NOT_OURS;
-	turn_round(&context.packet);
-	if (!report_present(&context.packet, (void *)(long)xdp->data_end, &received) ||
-	    !service_find(context.settings, &context.packet.to))
-		return VERDICT_NOT_OURS;
-	verdict = receive_report(&context, &received, outer_length);
-	if (verdict != VERDICT_REPORT_TAKEN && verdict != VERDICT_REPORT_OLD)
-		return verdict;
-	return verdict | report_room(&context.packet, &received) << VERDICT_BITS;
-}
-
-static __always_inline enum verdict report(struct context *context, __u32 outer_length)
-{
-	__u32 link_header_length = context->packet.link_header_length;
-	int way = report_way(context->xdp, link_header_length, outer_length);
-	int sent;
-
-	if (!(way >> VERDICT_BITS))
-		return way;
-	sent = carrier_go_on(context->xdp, link_header_length, outer_length, way >> VERDICT_BITS);
-	if (!(sent >> VERDICT_BITS))
-		return sent;
-	context->action = sent >> VERDICT_BITS;
-	return way & ((1 << VERDICT_BITS) - 1);
-}
-
 /* Servers behind routers send their reports inside packets to us. */
 static __always_inline int may_bear_packet(const struct packet *packet)
 {
 	return (packet->to.protocol == IPPROTO_IPIP || packet->to.protocol == IPPROTO_IPV6) &&
 	       packet->ip_header_length <= OUTER_LENGTH_MAX;
+}
+
+/* How long the IP header is that the packet is behind. */
+static __always_inline __u32 length_of_outer(enum parse_result parsed, const struct packet *packet)
+{
+	return parsed == PARSED_OTHER && may_bear_packet(packet) ? packet->ip_header_length : 0;
+}
+
+/* The packet's report, if there is one, is read. 0: it is none of ours. */
+static __always_inline int find_report(struct context *context, struct received_report *received,
+				       __u32 *outer_length)
+{
+	enum parse_result parsed = parse(context);
+
+	*outer_length = length_of_outer(parsed, &context->packet);
+	if (*outer_length)
+		parsed = parse_inner(context, (context->packet.link_header_length + *outer_length) &
+						      OUTER_MASK);
+	if (!is_parsed(parsed))
+		return 0;
+	turn_round(&context->packet);
+	return report_present(&context->packet, (void *)(long)context->xdp->data_end, received) &&
+	       service_find(context->settings, &context->packet.to);
+}
+
+/* A packet that may bear a report: what the report says is noted, and the rest goes on to its client. */
+static __always_inline enum verdict take_report(struct context *context)
+{
+	struct received_report received;
+	__u32 outer_length, link_header_length;
+	enum verdict verdict;
+	int sent;
+
+	if (!find_report(context, &received, &outer_length))
+		return VERDICT_NOT_OURS;
+	verdict = receive_report(context, &received, outer_length);
+	if (verdict != VERDICT_REPORT_TAKEN && verdict != VERDICT_REPORT_OLD)
+		return verdict;
+	link_header_length = context->packet.link_header_length - outer_length;
+	sent = carrier_go_on(context->xdp, link_header_length, outer_length,
+			     report_room(&context->packet, &received));
+	if (!(sent >> VERDICT_BITS))
+		return sent;
+	context->action = sent >> VERDICT_BITS;
+	return verdict;
+}
+
+SEC("xdp")
+int report_way(struct xdp_md *xdp)
+{
+	struct context context;
+
+	return way_begin(&context, xdp) ? XDP_PASS : way_end(&context, take_report(&context));
 }
 
 #endif

@@ -22,6 +22,20 @@ static __always_inline __u32 ring_read(void *ring, __u32 slot)
 	return backend ? (__u32)*backend : BACKEND_NONE;
 }
 
+/*
+ * Likewise by the ring as it is without live weights, which what is not remembered goes by: it must find the
+ * same backend for as long as it lasts. Where both rings are the same, only one is written.
+ */
+static __always_inline __u32 steady_ring_read(void *ring, __u32 slot)
+{
+	__u64 *backend = bpf_map_lookup_elem(ring, &slot);
+
+	if (!backend)
+		return BACKEND_NONE;
+	return *backend >> RING_STEADY_SHIFT ? (__u32)(*backend >> RING_STEADY_SHIFT) :
+					       (__u32)*backend;
+}
+
 /* Whether new connections had better go elsewhere: it is down, or suspect and not on trial. */
 static __always_inline int is_shunned(const struct backend *backend, __u32 index)
 {
@@ -33,18 +47,28 @@ static __always_inline int is_shunned(const struct backend *backend, __u32 index
 	return !health || !health_trial_due(health, coarse_now_ns());
 }
 
+/* What its server has reported, NULL if that is not known, or not any more. */
+static __always_inline struct load *load_known_of(const struct service *service,
+						  const struct backend *backend)
+{
+	__u32 server = backend->server;
+	struct load *load = bpf_map_lookup_elem(&loads, &server);
+
+	return load && load_known(load, coarse_now_ns(), service->stale_after_ns) ? load : 0;
+}
+
 /*
  * What a backend is worth to the service's policy: the lowest wins. KEY_UNKNOWN without a report,
  * KEY_DRAINING if that says so, KEY_SUSPECT if it is to be shunned.
  */
 __noinline __u64 backend_key(const struct service *service, __u32 index,
-			     const struct choosing *choosing, __u64 now)
+			     const struct choosing *choosing)
 {
 	struct candidate candidate;
 	struct choice_state *state;
 	struct backend *backend;
 	struct load *load;
-	__u32 id, server;
+	__u32 id;
 
 	if (!service || !choosing)
 		return KEY_UNKNOWN;
@@ -53,9 +77,8 @@ __noinline __u64 backend_key(const struct service *service, __u32 index,
 		return KEY_UNKNOWN;
 	if (is_shunned(backend, index))
 		return KEY_SUSPECT;
-	server = backend->server;
-	load = bpf_map_lookup_elem(&loads, &server);
-	if (!load || !load_known(load, now, service->stale_after_ns))
+	load = load_known_of(service, backend);
+	if (!load)
 		return KEY_UNKNOWN;
 	if (load->flags & LOAD_REPORT_DRAINING)
 		return KEY_DRAINING;
@@ -73,7 +96,6 @@ __noinline __u64 backend_key(const struct service *service, __u32 index,
 struct selection {
 	const struct service *service;
 	struct choosing choosing;
-	__u64 now;
 	__u64 lowest;
 	__u32 backend;
 	__u32 avoided; /* a backend that has left this flow without an answer; BACKEND_NONE: none */
@@ -105,7 +127,7 @@ static __always_inline __u64 selection_key(const struct selection *selection, __
 {
 	if (index == selection->avoided)
 		return KEY_AVOIDED;
-	return backend_key(selection->service, index, &selection->choosing, selection->now);
+	return backend_key(selection->service, index, &selection->choosing);
 }
 
 static __always_inline void consider(struct selection *selection, __u32 index, __u32 number)
@@ -120,6 +142,13 @@ static __always_inline void consider(struct selection *selection, __u32 index, _
 		selection->lowest = key;
 		selection->backend = index;
 	}
+}
+
+static __always_inline __u32 selection_candidate(const struct selection *selection, void *ring,
+						 __u32 number)
+{
+	return ring_read(
+		ring, choose_slot(selection->choosing.hash, number, selection->service->ring_size));
 }
 
 /* Where a look at all of them begins, so that equals take turns. */
@@ -231,44 +260,51 @@ static __always_inline __u32 least_of(void *ring, const struct service *service,
 	struct choice_state *state = choice_state_of(service);
 	struct selection selection = {
 		.service = service,
-		.now = coarse_now_ns(),
 		.avoided = avoided,
 		.decision = decision,
 	};
 	__u32 i;
 
 	selection.choosing.hash = hash;
-	selection.choosing.random = hash ^ selection.now;
+	selection.choosing.random = hash ^ coarse_now_ns();
 	selection.choosing.hot = state ? state->hot : 0;
-	selection.backend = ring_read(ring, choose_slot(hash, 0, service->ring_size));
+	/* From here on out of *selection alone: what is kept twice takes twice the stack. */
+	selection.backend = selection_candidate(&selection, ring, 0);
 	selection.lowest = selection_key(&selection, selection.backend);
-	if (decision && (from != CANDIDATES_ALL || selection.lowest == KEY_UNKNOWN))
-		decision_note(decision, selection.backend, selection.lowest);
+	if (selection.decision && (from != CANDIDATES_ALL || selection.lowest == KEY_UNKNOWN))
+		decision_note(selection.decision, selection.backend, selection.lowest);
 	if (selection.lowest == KEY_UNKNOWN)
 		return selection.backend;
 	if (from == CANDIDATES_ALL) {
 		selection.lowest = KEY_AVOIDED; /* its turn comes with the others */
-		bpf_loop(service->member_count, consider_member, &selection, 0);
+		bpf_loop(selection.service->member_count, consider_member, &selection, 0);
 		return selection.backend;
 	}
-	for (i = 1; i < CHOICES_MAX && i < service->choices; i++)
-		consider(&selection, ring_read(ring, choose_slot(hash, i, service->ring_size)), i);
+	for (i = 1; i < CHOICES_MAX && i < selection.service->choices; i++)
+		consider(&selection, selection_candidate(&selection, ring, i), i);
 	if (selection.lowest < KEY_SUSPECT)
 		return selection.backend;
-	i = any_good(service, hash, avoided);
+	i = any_good(selection.service, selection.choosing.hash, selection.avoided);
 	if (i == BACKEND_NONE)
 		return selection.backend;
-	if (decision)
-		decision_note(decision, i, selection_key(&selection, i));
+	if (selection.decision)
+		decision_note(selection.decision, i, selection_key(&selection, i));
 	return i;
 }
 
-/* For the policies that do not go by load: whether the one they would take asks to be spared. */
-static __always_inline int is_draining(const struct service *service, __u32 index)
+/*
+ * For the policies that do not go by load: whether the one they would take asks to be spared. Of its own for
+ * the stack.
+ */
+__noinline int is_draining(const struct service *service, __u32 index)
 {
-	struct choosing choosing = {};
+	struct backend *backend = bpf_map_lookup_elem(&backends, &index);
+	const struct load *load;
 
-	return backend_key(service, index, &choosing, coarse_now_ns()) == KEY_DRAINING;
+	if (!service || !backend || is_shunned(backend, index))
+		return 0;
+	load = load_known_of(service, backend);
+	return load && load->flags & LOAD_REPORT_DRAINING;
 }
 
 /* What a policy that looks at one takes, at its number-th try. */
@@ -288,27 +324,51 @@ static __always_inline __u32 take_one(void *ring, const struct service *service,
 	return ring_read(ring, choose_slot(hash, number, service->ring_size));
 }
 
-/*
- * Likewise, and goes on while what it takes is to be shunned. What is not remembered goes by its hash with
- * each packet: it must not move when a backend is suspect for a moment, only when that is down.
- */
-static __always_inline __u32 take_good(void *ring, const struct service *service, __u64 hash,
-				       int is_new, enum candidates from, __u32 avoided)
+/* All that take_good() has looked at are to be shunned. */
+#define TAKEN_FOR_WANT_OF_BETTER (1U << 31)
+
+/* Likewise, and goes on while what it takes is to be shunned. Of its own for the stack. */
+__noinline __u32 take_good(const struct service *service, __u64 hash, __u32 from, __u32 avoided)
 {
-	__u32 taken = BACKEND_NONE, one, i;
+	__u32 id = service ? service->id : 0, taken = BACKEND_NONE, one, i;
+	void *ring = bpf_map_lookup_elem(&rings, &id);
 	struct backend *backend;
 
+	if (!service || !ring)
+		return BACKEND_NONE;
 	for (i = 0; i < CHOICES_MAX; i++) {
 		one = take_one(ring, service, hash, from, i);
 		backend = bpf_map_lookup_elem(&backends, &one);
-		if (backend && one != avoided &&
-		    !(is_new ? is_shunned(backend, one) : backend->down))
+		if (backend && one != avoided && !is_shunned(backend, one))
 			return one;
 		if (taken == BACKEND_NONE || taken == avoided)
 			taken = one;
 	}
-	one = any_good(service, hash, avoided);
-	return one == BACKEND_NONE ? taken : one;
+	return taken | TAKEN_FOR_WANT_OF_BETTER;
+}
+
+/* What a policy that does not go by load takes. */
+static __always_inline __u32 take(const struct service *service, __u64 hash, enum candidates from,
+				  __u32 avoided)
+{
+	__u32 taken = take_good(service, hash, from, avoided), good;
+
+	if (!(taken & TAKEN_FOR_WANT_OF_BETTER))
+		return taken;
+	good = any_good(service, hash, avoided);
+	return good == BACKEND_NONE ? taken & ~TAKEN_FOR_WANT_OF_BETTER : good;
+}
+
+/*
+ * In the middle of a connection that we do not know, load is no guide: the first candidate is what any
+ * balancer would take. Where new flows go by their hash, it is the one that they were given.
+ */
+static __always_inline __u32 first_candidate(void *ring, const struct service *service, __u64 hash,
+					     enum candidates from)
+{
+	__u32 slot = choose_slot(hash, 0, service->ring_size);
+
+	return from == CANDIDATES_HASH ? ring_read(ring, slot) : steady_ring_read(ring, slot);
 }
 
 /*
@@ -321,27 +381,22 @@ __noinline __u32 select_backend(const struct service *service, __u64 hash, int i
 	__u32 id = service ? service->id : 0;
 	void *ring = bpf_map_lookup_elem(&rings, &id);
 	enum candidates from;
-	int judged;
 	__u32 one;
 
 	if (decision)
 		decision->made = 1;
 	if (!service || !ring || !service->ring_size)
 		return BACKEND_NONE;
-	/*
-	 * In the middle of a connection that we do not know, load is no guide: the first candidate is what
-	 * any balancer would take.
-	 */
-	if (!is_new)
-		return take_one(ring, service, hash, CANDIDATES_HASH, 0);
 	from = candidates_of(service->policy);
-	judged = service->feedback != FEEDBACK_NONE;
-	/* So it is where no feedback is wanted. */
-	if (!judged && (from == CANDIDATES_RING || from == CANDIDATES_ALL))
+	/* Where no feedback is wanted, hashes are all there is. */
+	if (service->feedback == FEEDBACK_NONE &&
+	    (from == CANDIDATES_RING || from == CANDIDATES_ALL))
 		from = CANDIDATES_HASH;
+	if (!is_new)
+		return first_candidate(ring, service, hash, from);
 	if (from != CANDIDATES_RING && from != CANDIDATES_ALL) {
-		one = take_good(ring, service, hash, is_new, from, avoided);
-		if (!judged || !is_draining(service, one))
+		one = take(service, hash, from, avoided);
+		if (service->feedback == FEEDBACK_NONE || !is_draining(service, one))
 			return one;
 		from = CANDIDATES_RING;
 	}

@@ -12,6 +12,11 @@
 #define SERVERS_MAX 8192 /* index 0 of `loads` is never a server */
 #define BACKENDS_MAX 65536 /* pairs of service and server */
 #define BACKEND_NONE 0 /* index 0 of `backends` is never a backend */
+/*
+ * A slot of a ring: its backend by the weights in force, and << that by those that were set. 0 there: it is
+ * the same one.
+ */
+#define RING_STEADY_SHIFT 32
 #define RING_SIZE_MAX 65537
 #define CHOICES_MAX 8
 #define BALANCERS_MAX 16 /* that one server reports to */

@@ -64,6 +64,7 @@ struct attached_interface {
 struct ring_array {
 	uint32_t ring_size, member_count, schedule_size;
 	uint32_t *slots;
+	uint32_t *steady; /* the ring by the weights that were set; NULL: no other */
 };
 
 /*

@@ -3,6 +3,10 @@
  * The ring of a service as the data path reads it: one array with the Maglev ring, all members, and
  * the round-robin schedule (struct service says where each is). It is made anew whenever a backend comes,
  * goes, drains or changes its weight, and put in place of the old one at once.
+ *
+ * What the flow table has no room for is found again by the flow's hash, with each packet. So each slot of the
+ * ring also says whose it is by the weights that somebody has set: those of `weights: auto`, and of
+ * a slow start, change all the time, and connections would break with them.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -80,6 +84,14 @@ static uint32_t size_in_force(const struct dataplane *dataplane,
 	return array_size(value.ring_size, value.member_count, value.schedule_size);
 }
 
+/* As the data path has it: bpf/shared.h. */
+static uint64_t slot_value(const struct ring_array *array, uint32_t slot)
+{
+	uint64_t steady = array->steady && slot < array->ring_size ? array->steady[slot] : 0;
+
+	return steady << RING_STEADY_SHIFT | array->slots[slot];
+}
+
 /* size: at least the array's own; what is beyond it is the ring again. Returns the map or -errno. */
 static int make_array(const struct ring_array *array, uint32_t size)
 {
@@ -99,7 +111,7 @@ static int make_array(const struct ring_array *array, uint32_t size)
 		return err;
 	}
 	for (uint32_t i = 0; i < size; i++)
-		view[i] = array->slots[i < used ? i : i % array->ring_size];
+		view[i] = slot_value(array, i < used ? i : i % array->ring_size);
 	munmap(view, size * sizeof(*view));
 	return fd;
 }
@@ -168,6 +180,7 @@ static int enter_batch(struct dataplane *dataplane, const struct balanced_servic
 	batch->maps[batch->count] = (uint32_t)map;
 	batch->services[batch->count] = service;
 	batch->arrays[batch->count] = *array;
+	batch->arrays[batch->count].steady = NULL;
 	batch->arrays[batch->count++].slots = NULL;
 	return batch->open && batch->count < RING_BATCH ? 0 : put_in_place(dataplane);
 }
@@ -215,6 +228,35 @@ static size_t list_members(const struct dataplane *dataplane,
 			};
 	}
 	return count;
+}
+
+/* The same members by the weights that were set. Returns whether these are others. */
+static bool set_steady_weights(const struct balanced_service *service, struct ring_member *members,
+			       size_t count)
+{
+	bool others = false;
+	uint32_t weight;
+	size_t member = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		while (service->members[member].index != members[i].id)
+			member++;
+		weight = service->members[member].config->weight * WEIGHT_ONE ?: 1;
+		others |= members[i].weight != weight;
+		members[i].weight = weight;
+	}
+	return others;
+}
+
+/* Leaves the weights in force behind, so it comes last. */
+static int fill_steady(struct ring_array *array, const struct balanced_service *service,
+		       struct ring_member *members, size_t count)
+{
+	if (!set_steady_weights(service, members, count))
+		return 0;
+	array->steady = calloc(array->ring_size, sizeof(*array->steady));
+	return array->steady ? ring_build(members, count, array->steady, array->ring_size) :
+			       -ENOMEM;
 }
 
 static int fill_array(struct ring_array *array, const struct ring_member *members, size_t count,
@@ -268,6 +310,8 @@ int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *s
 		count = list_members(dataplane, service, false, members);
 	if (count) {
 		err = fill_array(&array, members, count, config->ring_size);
+		if (!err)
+			err = fill_steady(&array, service, members, count);
 		size = array_size(array.ring_size, array.member_count, array.schedule_size);
 		if (size < size_in_force(dataplane, service))
 			size = size_in_force(dataplane, service);
@@ -278,6 +322,7 @@ int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *s
 		err = write_service(dataplane, service, &array);
 	}
 	tell_failure(service, err);
+	free(array.steady);
 	free(array.slots);
 	free(members);
 	return err;

@@ -28,7 +28,6 @@
 
 #define SERVICE_ID 2
 /* Both 1, 2, 3, 1, 2, 3, 1. */
-#define RING_SIZE 7
 #define SCHEDULE_SIZE 7
 #define BUCKETS 4096 /* no burst of a test fills one */
 #define FIRST_PORT 40000

@@ -36,6 +36,7 @@
 #define CLIENT_BLACKHOLED "198.51.100.9"
 
 #define BACKENDS 3 /* numbered 1, 2, 3 */
+#define RING_SIZE 7 /* slots of the ring, in which they take turns */
 /* Where the usual client's flow belongs by its hash; the others are its candidates too. */
 #define FIRST_CANDIDATE 2
 #define NEVER UINT32_MAX

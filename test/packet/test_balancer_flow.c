@@ -121,6 +121,12 @@ static size_t flows_remembered(void)
 	return remembered;
 }
 
+static void flows_forget(void)
+{
+	memset(world.flows, 0,
+	       bpf_map__max_entries(world.skeleton->maps.flows) * sizeof(*world.flows));
+}
+
 static void test_a_reset_of_an_unknown_flow_is_not_remembered(void **state)
 {
 	(void)state;
@@ -306,6 +312,54 @@ static void test_a_full_bucket_of_open_flows_takes_no_more(void **state)
 	set_in_flight(&second_is_least);
 	for (port = 1; port <= BUCKET_SLOTS; port++)
 		assert_int_equal(send_from_port(port, TCP_ACK), 1);
+}
+
+/* Adds the backend of a slot by the weights that were set to what the ring has: 2 in all of them, or 0. */
+static void set_steady(uint64_t backend)
+{
+	uint64_t value;
+	uint32_t slot;
+
+	for (slot = 0; slot < RING_SIZE; slot++) {
+		assert_int_equal(bpf_map_lookup_elem(world.ring, &slot, &value), 0);
+		value = (uint32_t)value | backend << RING_STEADY_SHIFT;
+		assert_int_equal(bpf_map_update_elem(world.ring, &slot, &value, BPF_ANY), 0);
+	}
+}
+
+/* Live weights change the ring, and must not break what there is no room for. */
+static void test_what_is_not_remembered_minds_no_live_weights(void **state)
+{
+	uint16_t port;
+
+	(void)state;
+	fill_with_open();
+	set_steady(2);
+	for (port = 100; port < 130; port++) {
+		assert_int_equal(send_from_port(port, TCP_SYN), 2);
+		assert_int_equal(send_from_port(port, TCP_ACK), 2);
+	}
+	assert_int_equal(lost(FLOW_NO_ROOM), 60);
+	set_steady(0);
+}
+
+/* Where new flows go by the ring in force, so does what is not remembered of them. */
+static void test_hashed_flows_are_found_where_they_were_sent(void **state)
+{
+	const struct before before = {.policy = POLICY_MAGLEV};
+	uint16_t port;
+
+	(void)state;
+	world_reset(&before);
+	set_steady(2);
+	for (port = 100; port < 130; port++) {
+		uint32_t backend = send_from_port(port, TCP_SYN);
+
+		assert_int_equal(send_from_port(port, TCP_ACK), backend);
+		flows_forget();
+		assert_int_equal(send_from_port(port, TCP_ACK), backend);
+	}
+	set_steady(0);
 }
 
 static void test_what_is_idle_for_long_gives_way(void **state)
@@ -574,6 +628,8 @@ int main(void)
 		cmocka_unit_test(test_a_flow_whose_backend_is_gone_is_chosen_anew),
 		cmocka_unit_test(test_a_flood_of_syns_spares_what_is_established),
 		cmocka_unit_test(test_a_full_bucket_of_open_flows_takes_no_more),
+		cmocka_unit_test(test_what_is_not_remembered_minds_no_live_weights),
+		cmocka_unit_test(test_hashed_flows_are_found_where_they_were_sent),
 		cmocka_unit_test(test_what_is_idle_for_long_gives_way),
 		cmocka_unit_test(test_what_lasts_is_kept_longer),
 		cmocka_unit_test(test_forged_acks_take_nobodys_place),
