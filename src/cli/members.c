@@ -59,7 +59,7 @@ static void print_added(const struct target *target, const json_t *answer)
 
 	printf("%s of %s: added with weight %s", target->backend, target->service,
 	       format_field(backend, "weight", UNIT_COUNT).text);
-	if (cause && state && strcmp(state, "up") != 0)
+	if (cause && state && strcmp(state, "healthy") != 0)
 		printf("; it %s", cause);
 	printf("\n");
 	if (json_array_size(json_object_get(backend, "changed")))
@@ -79,11 +79,11 @@ static void print_removed(const struct target *target, const json_t *answer)
 	print_unsaved();
 }
 
-static bool is_up(const json_t *backend)
+static bool is_asked(const json_t *backend)
 {
 	const char *state = json_string_value(json_object_get(backend, "state"));
 
-	return !state || strcmp(state, "no-neighbour") != 0;
+	return state && !strcmp(state, "unknown") && json_is_null(json_object_get(backend, "mac"));
 }
 
 /* Puts what the backend is after a moment into the answer. */
@@ -92,7 +92,7 @@ static void look_again(const struct target *target, const char *instance, json_t
 	char path[PATH_TEXT_MAX];
 	json_t *backend;
 
-	for (int i = 0; i < LOOKS && !is_up(json_object_get(answer, "backend")); i++) {
+	for (int i = 0; i < LOOKS && is_asked(json_object_get(answer, "backend")); i++) {
 		usleep(LOOK_US);
 		if (!change_path(target, true, path) || client_get(instance, path, &backend))
 			return;

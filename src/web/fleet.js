@@ -93,6 +93,7 @@ class Ships {
 		const down = WATER_LINE - MARK + depthOf(backend, RISE, SINK);
 
 		setData(berth, 'level', backend.finding.level);
+		setData(berth, 'leaving', String(backend.raw.leaving));
 		setData(berth, 'burden', backend.burden === null ? '' : backend.burden.toFixed(2));
 		setData(berth, 'address', backend.address);
 		for (const hull of parts.hulls)
@@ -212,6 +213,7 @@ class Fleet {
 			cell.hull.setAttribute('transform', `translate(0 ${down})`);
 		}
 		setData(cell.group, 'level', backend.finding.level);
+		setData(cell.group, 'leaving', String(backend.raw.leaving));
 		setData(cell.group, 'known', String(backend.burden !== null));
 	}
 

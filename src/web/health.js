@@ -18,6 +18,7 @@ const BUSY = 0.97; /* CPU time of the mean of a service */
 const REFUSED_PER_SECOND = 0.05;
 const RESTARTED_SECONDS = 30;
 const NAMES_MOST = 3;
+const CHANGES_MOST = 6;
 const RANK = {bad: 0, notice: 1, ok: 2, idle: 3};
 
 /* Refusals that say something of the service or of its servers. The rest is the network's noise. */
@@ -36,6 +37,12 @@ function finding(level, one, many, detail = '') {
 
 function findState(raw) {
 	const [level, one, many] = STATES[raw.state] ?? ['notice', `is ${raw.state}`, `are ${raw.state}`];
+
+	if (raw.leaving)
+		return finding('idle', 'is leaving', 'are leaving', plural(raw.open_connections, 'connection') + ' left');
+	if (raw.state === 'draining')
+		return finding(level, one, many, plural(raw.open_connections, 'connection') + ' left');
+
 	const cause = raw.cause ?? '';
 
 	return finding(level, one, many, cause.startsWith(one) ? '' : cause);
@@ -59,6 +66,11 @@ function isDeep(backend) {
 	const limit = backend.finding?.deep ? DEEP_NO_MORE : DEEP;
 
 	return backend.judged.value !== null && backend.judged.value >= limit;
+}
+
+/* Who leaves is no longer one of the service's: it only ends what it has begun. */
+export function staying(backends) {
+	return backends.filter(({raw}) => !raw.leaving);
 }
 
 /* What nothing speaks against takes connections. */
@@ -118,7 +130,7 @@ function examineService(service) {
 	const known = service.backends.filter((backend) => backend.raw.known);
 	const used = known.reduce((total, backend) => total + backend.raw.utilisation, 0) / known.length;
 
-	if (!service.backends.length)
+	if (!staying(service.backends).length && !service.raw.leaving)
 		reasons.push({level: 'bad', text: `${service.raw.name}: has no server at all`});
 	if (used >= BUSY)
 		reasons.push({level: 'notice', text: `${service.raw.name}: its servers are at their limit, ` +
@@ -148,11 +160,11 @@ function examineBalancer(model, now) {
 }
 
 function sentence(model, level, reasons) {
-	const servers = new Set(model.services.flatMap((service) => service.backends.map(({address}) => address)));
+	const servers = new Set(model.services.flatMap((service) => staying(service.backends).map(({address}) => address)));
 	const fleet = `${plural(model.services.length, 'service')}, ${plural(servers.size, 'server')}`;
 	const affected = reasons.filter((reason) => reason.level === level)
 		.reduce((total, reason) => total + (reason.count ?? 0), 0);
-	const places = model.total((service) => service.backends.length);
+	const places = model.total((service) => staying(service.backends).length);
 
 	if (level === 'ok' && !model.total((service) => service.raw.connections_per_second))
 		return `All is well, and quiet: ${fleet}, no new connections.`;
@@ -201,3 +213,24 @@ export function explainSilence(service) {
 		'with this balancer in its server.yaml? Until then connections go by weight alone.';
 }
 
+
+/* What of a server was changed while the balancer runs and is not what its file says, in words. */
+export function changesOf(raw) {
+	const words = {
+		weight: `weight ${raw.weight}`,
+		draining: raw.state === 'draining' ? 'drains' : 'drains no more',
+	};
+
+	return raw.changed.map((key) => words[key] ?? key).join(', ');
+}
+
+/* Likewise of a service, or null. */
+export function explainChanges({raw, backends}) {
+	const changed = staying(backends).filter((backend) => backend.raw.changed.length)
+		.map((backend) => `${backend.address} (${changesOf(backend.raw)})`);
+	const parts = [...changed, ...raw.removed.map((address) => `${address} (removed)`)];
+
+	if (raw.leaving)
+		return 'The service is removed: it is gone when its last connection has ended.';
+	return parts.length ? `By hand, and not in the file: ${names(parts, CHANGES_MOST)}.` : null;
+}

@@ -4,7 +4,7 @@ import {element, fromTemplate, setChildren, setData, setFigures, setText} from '
 import {count, microseconds, rate, seconds} from './format.js';
 import {Charts} from './charts.js';
 import {FleetView} from './fleet.js';
-import {explainSilence, isUp, judge} from './health.js';
+import {explainChanges, explainSilence, isUp, judge, staying} from './health.js';
 import {Model} from './model.js';
 import {EventList, Refusals} from './lists.js';
 import {Stream} from './stream.js';
@@ -32,16 +32,19 @@ class ServiceView {
 
 	tell(service, now) {
 		const {raw} = service;
-		const silence = explainSilence(service);
-
 		setText(this.part('.name'), raw.name === raw.address ? '' : raw.name);
 		setText(this.part('.address'), `${raw.address}/${raw.protocol}`);
 		this.part('.scroll').ariaLabel = `Servers of ${raw.name} in numbers`;
 		setText(this.part('.policy'), describePolicy(raw));
-		setText(this.part('.note'), silence ?? '');
-		this.part('.note').hidden = !silence;
+		this.note('.silence', explainSilence(service));
+		this.note('.changes', explainChanges(service));
 		setFigures(this.part('.figures'), serviceFigures(service));
 		this.table.update(service.backends, now);
+	}
+
+	note(selector, text) {
+		setText(this.part(selector), text ?? '');
+		this.part(selector).hidden = !text;
 	}
 }
 
@@ -54,7 +57,8 @@ function describePolicy(raw) {
 
 function serviceFigures(service) {
 	const {raw, backends} = service;
-	const up = backends.filter((backend) => isUp(backend.raw)).length;
+	const stay = staying(backends), leaving = backends.length - stay.length;
+	const up = stay.filter((backend) => isUp(backend.raw)).length;
 
 	return [
 		['new connections', rate(raw.connections_per_second)],
@@ -62,8 +66,8 @@ function serviceFigures(service) {
 		['pending', count(service.pending)],
 		['mean latency', service.known ? microseconds(service.latency_us) : '–'],
 		['reports', rate(service.reports_per_second)],
-		['servers up', `${count(up)} of ${count(backends.length)}`],
-		['with fresh reports', `${count(service.known)} of ${count(backends.length)}`],
+		['servers up', `${count(up)} of ${count(stay.length)}${leaving ? `, ${count(leaving)} leaving` : ''}`],
+		['with fresh reports', `${count(stay.filter((backend) => backend.raw.known).length)} of ${count(stay.length)}`],
 	];
 }
 

@@ -85,6 +85,7 @@ function loadOf(raw, signal) {
 class Mean {
 	constructor(list, of, weight) {
 		Object.assign(this, {of, weight});
+		this.list = new Set(list);
 		this.weights = sum(list, weight);
 		this.total = sum(list, (item) => of(item) * weight(item));
 		this.value = this.weights ? this.total / this.weights : 0;
@@ -92,11 +93,12 @@ class Mean {
 
 	/* Of one to the mean of the others; 1 if there are none. slack: what is too little to matter. */
 	ratio(one, slack) {
-		const weights = this.weights - this.weight(one);
+		const own = this.list.has(one) ? this.weight(one) : 0;
+		const weights = this.weights - own;
 
 		if (weights < 1e-6)
 			return 1;
-		return (this.of(one) + slack) / ((this.total - this.of(one) * this.weight(one)) / weights + slack || 1);
+		return (this.of(one) + slack) / ((this.total - this.of(one) * own) / weights + slack || 1);
 	}
 }
 
@@ -123,7 +125,8 @@ class Service {
 	}
 
 	weigh(passed_ms) {
-		const known = this.backends.filter((backend) => backend.raw.known);
+		/* Who drains has ever less: the others are not deep by that. */
+		const known = this.backends.filter(({raw}) => raw.known && raw.state !== 'draining');
 		const load = new Mean(known, (backend) => backend.load.value, () => 1);
 		const latency = new Mean(known, (backend) => backend.latency_us.value,
 			(backend) => backend.raw.connections_per_second + 0.01);

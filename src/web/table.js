@@ -2,7 +2,7 @@
 /* The servers of a service in numbers. Of many, the twenty that matter most, or all, or those searched for. */
 import {element, setChildren, setData, setText} from './dom.js';
 import {count, microseconds, milliseconds, percent, plural, rate, weight} from './format.js';
-import {compareUrgency} from './health.js';
+import {changesOf, compareUrgency} from './health.js';
 
 const MOST = 20;
 const RESORT_MS = 5000;
@@ -10,7 +10,7 @@ const RESORT_MS = 5000;
 /* key: what it is in the status; of: what it is sorted by, if not that. */
 const COLUMNS = [
 	{key: 'address', title: 'Server', show: ({raw}) => raw.address},
-	{key: 'state', title: 'State', show: ({finding}) => finding.one, of: (backend) => backend.finding.one},
+	{key: 'state', title: 'State', show: showState, of: (backend) => backend.finding.one},
 	{key: 'weight_in_force', title: 'Weight', show: ({raw}) => showWeight(raw), number: true},
 	{key: 'share', title: 'Share', show: ({raw}) => percent(raw.share), number: true},
 	{key: 'connections_per_second', title: 'New connections', show: ({raw}) => rate(raw.connections_per_second), number: true},
@@ -25,6 +25,13 @@ const COLUMNS = [
 		of: (backend) => backend.reports_per_second},
 	{key: 'connections', title: 'Connections', show: ({raw}) => count(raw.connections), number: true},
 ];
+
+function showState({finding, raw}) {
+	if (!raw.changed.length)
+		return finding.one;
+	return raw.state === 'draining' ? `${finding.one}, by hand` :
+		`${finding.one} · by hand: ${changesOf(raw)}`;
+}
 
 /* As configured, where `weights: auto` has not moved it. */
 function showWeight(raw) {
@@ -124,7 +131,7 @@ export class ServerTable {
 	order(many) {
 		const wanted = this.search.value.trim().toLowerCase();
 		const found = this.backends.filter((backend) => !wanted || backend.address.includes(wanted) ||
-			backend.finding.one.toLowerCase().includes(wanted) || backend.raw.state.includes(wanted));
+			showState(backend).toLowerCase().includes(wanted) || backend.raw.state.includes(wanted));
 		const sorted = this.column ? [...found].sort(compareBy(this.column, this.direction)) :
 			many ? [...found].sort(compareUrgency) : found;
 

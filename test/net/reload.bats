@@ -312,6 +312,11 @@ gone() { # SERVER
 	expect "$(backend s3 '"\(.weight) \(.changed)"')" = '2 ["added"]'
 	run -0 change remove s2
 	says "$(address s2) of web: removed: no new connections; it is gone when "
+	# Who is leaving comes back at once.
+	run -0 change add s2
+	expect "$output" = "$(address s2) of web: added with weight 1"
+	expect "$(backend s2 '"\(.state) \(.leaving) \(.changed)"')" = 'healthy false []'
+	run -0 change remove s2
 	expect "$(backend s2 '"\(.state) \(.leaving) \(.changed)"')" = 'draining true ["removed"]'
 	run -0 lab show b1
 	says "$(address s2) is removed: "

@@ -18,18 +18,18 @@ def backend(number, services=1):
     """A server that is well. The fields are those of doc/api.md."""
     return {"address": f"10.{services}.{number // 250}.{number % 250 + 1}", "weight": 1, "weight_in_force": 1.0,
             "forward": "l2", "state": "healthy", "cause": "answers clients' connections", "since": "2026-11-25T03:00:00Z",
-            "check": None, "check_result": None, "unanswered": 0, "moved": 0, "handshake_us": 200, "load_cause": None,
+            "changed": [], "leaving": False, "check": None, "check_result": None, "unanswered": 0, "moved": 0, "handshake_us": 200, "load_cause": None,
             "mac": f"02:00:00:00:{number // 256:02x}:{number % 256:02x}",
             "in_flight": 4, "utilisation": 0.4, "latency_us": 4000, "accept_queue": 0.0, "report_age_ms": 1.5,
             "known": True, "reports": 1000, "pending": 1, "polls": 0, "poll_answers": 0, "poll_answers_late": 0,
-            "poll_answers_refused": 0, "share": 0.0, "connections": 0, "connections_per_second": 0.0, "packets": 0,
-            "bytes": 0}
+            "poll_answers_refused": 0, "reports_by_old_key": 0, "share": 0.0, "connections": 0, "open_connections": 12,
+            "connections_per_second": 0.0, "packets": 0, "bytes": 0}
 
 
 def service(name, number, count, **changes):
     return {"name": name, "address": f"10.{number}.255.254:80", "protocol": "tcp", "policy": "power-of-choices",
             "choices": 4, "signal": "in-flight", "feedback": "in-band", "connections": 0,
-            "connections_per_second": 0.0, "packets": 0, "bytes": 0,
+            "connections_per_second": 0.0, "packets": 0, "bytes": 0, "removed": [], "leaving": False,
             "backends": [backend(i, number) for i in range(count)], **changes}
 
 
