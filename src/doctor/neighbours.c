@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/neighbour.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +38,28 @@ static void judge_entry(const struct subject *subject, const char *text, const s
 	mend(findings, "ip link set dev INTERFACE up; ip address show # on %s itself", via);
 }
 
+/* XDP sends by what it is on itself: many drivers, and VLAN devices, take nothing from it otherwise. */
+static bool goes_out_here(const struct subject *subject, int ifindex)
+{
+	for (size_t i = 0; i < subject->link_count; i++)
+		if (subject->links[i].index == ifindex)
+			return true;
+	return false;
+}
+
+static void tell_other_way(const struct subject *subject, const char *text,
+			   const struct next_hop *hop, struct findings *findings)
+{
+	char other[IF_NAMESIZE] = "?";
+
+	if_indextoname((unsigned int)hop->ifindex, other);
+	saw(findings, RESULT_WRONG,
+	    "%s %s is reached by %s, which is none of the interfaces here, and so by nothing that we send",
+	    partner_name(subject), text, other);
+	mend(findings, "ip route replace %s/%d dev %s # or name %s among the interfaces", text,
+	     address_is_ipv4(hop->address) ? 32 : 128, subject->links[0].name, other);
+}
+
 static void judge_next_hop(const struct subject *subject, struct mnl_socket *socket,
 			   const char *text, struct findings *findings)
 {
@@ -53,6 +76,8 @@ static void judge_next_hop(const struct subject *subject, struct mnl_socket *soc
 		    text);
 		mend(findings, "ip route add %s/32 dev %s", text,
 		     subject->link_count ? subject->links[0].name : "INTERFACE");
+	} else if (subject->link_count && !goes_out_here(subject, hop.ifindex)) {
+		tell_other_way(subject, text, &hop, findings);
 	} else if (next_hop_entry(socket, &hop, &entry)) {
 		saw(findings, RESULT_UNKNOWN, "the neighbour table cannot be read");
 	} else {

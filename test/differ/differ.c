@@ -246,9 +246,11 @@ static void add_services(const struct oracle_world *described)
 		key = key_of(&described->services[i]);
 		if (i) {
 			service.id++;
-			if (!rings[i])
+			/* Once: the kernel waits for all CPUs at each. */
+			if (!rings[i]) {
 				rings[i] = ring_like_world(i * ORACLE_BACKENDS);
-			put(world.skeleton->maps.rings, &service.id, &rings[i]);
+				put(world.skeleton->maps.rings, &service.id, &rings[i]);
+			}
 			put_backends(described, service.id, i, &key);
 		}
 		put(map, &key, &service);

@@ -246,6 +246,20 @@ restart() { # MACHINES...
 	all_well b1
 }
 
+@test "a backend behind an interface that is none of ours" {
+	ip -n "$(namespace b1)" link add other type veth peer name other-peer
+	ip -n "$(namespace b1)" link set other up
+	ip -n "$(namespace b1)" route add "$(address s2)/32" dev other
+	look b1
+	[[ " $(names b1 wrong) " == *' next-hops '* ]] || fail "$(cat "$BATS_TEST_TMPDIR/b1.json")"
+	mends b1 next-hops "ip route replace $(address s2)/32 dev eth0 # or name other among the interfaces"
+	ip -n "$(namespace b1)" link del other
+	wait_until 5 takes_connections s2
+	look b1
+	finds b1 ''
+	ip -n "$(namespace b1)" route del "$(address s2)/32"
+}
+
 @test "reports refused: a key that differs, a server that is no backend; both sides tell" {
 	local i
 
