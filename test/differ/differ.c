@@ -76,6 +76,14 @@ static int verdict_of(enum oracle_outcome outcome)
 	{                                                                                          \
 		0x20, 0x01, 0x0d, 0xb8, [15] = 1                                                   \
 	}
+#define OWN6_BYTES                                                                                 \
+	{                                                                                          \
+		0x20, 0x01, 0x0d, 0xb8, [15] = 2                                                   \
+	}
+#define CLIENT6_BYTES                                                                              \
+	{                                                                                          \
+		0x20, 0x01, 0x0d, 0xb8, [15] = 3                                                   \
+	}
 #define FAR_VIP6_BYTES                                                                             \
 	{                                                                                          \
 		0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1, [15] = 1                                       \
@@ -103,6 +111,11 @@ static void describe_world(struct oracle_world *described)
 		described->services[i] = services[i];
 	memcpy(described->services[0].address, &address, 4);
 	memcpy(described->services[1].address, &address, 4);
+	described->neighbours[2] = (struct oracle_neighbour){
+		.family = 6, .address = CLIENT6_BYTES, .ifindex = interfaces[0]};
+	mac_parse(CLIENT_MAC, described->neighbours[2].mac);
+	described->networks[2] = (struct oracle_network){
+		.family = 6, .own = OWN6_BYTES, .ifindex = interfaces[0], .mtu = 1500};
 	memcpy(described->outer_source, (uint8_t[]){10, 1, 0, 2}, 4);
 	memcpy(described->outer_source6, (uint8_t[16]){0xfd, [15] = 0xb1}, 16);
 	for (size_t i = 0; i < sizeof(described->key); i++)
@@ -110,6 +123,7 @@ static void describe_world(struct oracle_world *described)
 	for (int i = 0; i < 2; i++) {
 		mac_parse(interface_mac(interfaces[i]), described->ports[i].mac);
 		address = address_bytes(clients[i]);
+		described->neighbours[i].family = described->networks[i].family = 4;
 		memcpy(described->neighbours[i].address, &address, 4);
 		mac_parse(macs[i], described->neighbours[i].mac);
 		described->neighbours[i].ifindex = interfaces[i];
@@ -493,9 +507,19 @@ static int step(struct differ *differ)
 	return 0;
 }
 
+/* The world's network is one of IPv4 otherwise. */
+static int add_ipv6(void)
+{
+	static const char lines[] =
+		"address add 2001:db8::2/64 dev lan nodad\n"
+		"neighbour add 2001:db8::3 lladdr " CLIENT_MAC " dev lan nud permanent\n";
+
+	return network_set("ipv6/conf/all/forwarding", "1") ?: network_change(lines);
+}
+
 static int open_world(struct differ *differ)
 {
-	int loads, err = world_create();
+	int loads, err = world_create() ?: add_ipv6();
 
 	if (err)
 		return err;

@@ -175,31 +175,81 @@ static void turn_round(struct generated *frame, size_t options)
 	memcpy(tcp + 2, port, 2);
 }
 
+/* Of a report in a packet that is right so far. */
 static void put_tag(struct generator *generator, struct generated *frame)
 {
 	uint8_t *ip = frame->bytes + ETHERNET;
 
-	oracle_tag(generator->world->key, ip + IPV4, ip + 12, ip + 16, ip + IPV4 + 24);
+	if (frame->bytes[12] == 8)
+		oracle_tag(generator->world->key, ip + IPV4, 4, ip + 12, ip + 16, ip + IPV4 + 24);
+	else
+		oracle_tag(generator->world->key, ip + IPV6 + 8, 6, ip + 8, ip + 24,
+			   ip + IPV6 + 8 + 24);
 }
 
-static void make_report(struct generator *generator, struct generated *frame)
+/* A report of one of the servers, so many bytes long; its tag is the caller's. */
+static void put_option(struct generator *generator, struct generated *frame, uint8_t *option,
+		       bool keyed)
 {
 	uint32_t server = below(generator, ORACLE_BACKENDS);
-	uint32_t keyed = below(generator, 4) ? generator->world->keyed : below(generator, 2);
-	size_t options = keyed ? 32 : 24;
-	uint8_t *option = frame->bytes + ETHERNET + IPV4;
 
-	put_headers(generator, frame, options);
-	turn_round(frame, options);
 	memcpy(frame->bytes + 6, generator->world->backends[server].mac, 6);
 	option[0] = 0x5E;
-	option[1] = (uint8_t)options;
+	option[1] = keyed ? 32 : 24;
 	option[2] = 0xB7;
 	option[3] = (uint8_t)(0x10 | (option[3] & 7) | keyed << 3);
 	memcpy(option + 4, generator->world->backends[server].id, 4);
 	/* Mostly a little forwards or backwards. */
 	put_32(option + 8,
 	       below(generator, 16) ? below(generator, 1 << 20) : (uint32_t)draw(generator));
+}
+
+static bool draw_keyed(struct generator *generator)
+{
+	return below(generator, 4) ? generator->world->keyed : below(generator, 2);
+}
+
+static void make_report(struct generator *generator, struct generated *frame)
+{
+	bool keyed = draw_keyed(generator);
+	size_t options = keyed ? 32 : 24;
+
+	put_headers(generator, frame, options);
+	turn_round(frame, options);
+	put_option(generator, frame, frame->bytes + ETHERNET + IPV4, keyed);
+	if (keyed)
+		put_tag(generator, frame);
+}
+
+/* From a service to a client in IPv6: in a destination options header, behind padding. */
+static void make_report_ipv6(struct generator *generator, struct generated *frame)
+{
+	const struct oracle_service *service = draw_service(generator, 6);
+	bool keyed = draw_keyed(generator);
+	size_t payload = below(generator, PAYLOAD_MAX), options = 8 + (keyed ? 32 : 24);
+	size_t header = service->protocol == PROTOCOL_UDP ? UDP : TCP;
+	uint8_t *ip = frame->bytes + ETHERNET, *extension = ip + IPV6;
+	uint8_t *transport = extension + options;
+	uint32_t port;
+
+	noise(generator, ip, IPV6 + options + header + payload);
+	put_16(frame->bytes + 12, 0x86DD);
+	ip[0] = 0x60;
+	put_16(ip + 4, (uint32_t)(options + header + payload));
+	ip[6] = 60;
+	memcpy(ip + 8, service->address, 16);
+	memcpy(ip + 24, service->address, 16);
+	ip[39] = (uint8_t)(2 + below(generator, 16));
+	memcpy(extension, (uint8_t[]){service->protocol, (uint8_t)(options / 8 - 1), 1, 4}, 4);
+	memset(extension + 4, 0, 4);
+	put_option(generator, frame, extension + 8, keyed);
+	extension[8] = 0x1E;
+	extension[9] -= 2;
+	put_transport(generator, transport, service, payload);
+	port = (uint32_t)(transport[0] << 8 | transport[1]);
+	memcpy(transport, transport + 2, 2);
+	put_16(transport + 2, port);
+	frame->length = ETHERNET + IPV6 + options + header + payload;
 	if (keyed)
 		put_tag(generator, frame);
 }
@@ -383,9 +433,10 @@ static void mutate(struct generator *generator, struct generated *frame)
 void generate(struct generator *generator, struct generated *frame)
 {
 	static void (*const makers[])(struct generator *, struct generated *) = {
-		make_request, make_request,  make_request,  make_report, make_report, make_report,
-		make_report,  make_answer,   make_fragment, make_noise,	 make_ipv6,   make_ipv6,
-		make_ipv6,    make_fragment, make_icmp,	    make_icmp,
+		make_request, make_request,	make_request,	  make_report,	    make_report,
+		make_report,  make_report,	make_answer,	  make_fragment,    make_noise,
+		make_ipv6,    make_ipv6,	make_ipv6,	  make_fragment,    make_icmp,
+		make_icmp,    make_report_ipv6, make_report_ipv6, make_report_ipv6,
 	};
 	uint32_t maker = below(generator, sizeof(makers) / sizeof(makers[0])), count;
 
@@ -400,10 +451,9 @@ void generate(struct generator *generator, struct generated *frame)
 	for (count = 1 + below(generator, 4); count; count--)
 		mutate(generator, frame);
 	/* What was broken is to get past the checks before the one that it is for. */
-	if (frame->bytes[12] != 8)
-		return;
-	if (makers[maker] == make_report && below(generator, 4))
+	if (makers[maker] == (frame->bytes[12] == 8 ? make_report : make_report_ipv6) &&
+	    below(generator, 4))
 		put_tag(generator, frame);
-	if (below(generator, 4))
+	if (frame->bytes[12] == 8 && below(generator, 4))
 		put_checksum(frame);
 }

@@ -5,6 +5,9 @@
 
 /* doc/wire-format.md */
 #define OPTION_TYPE 0x5E
+#define OPTION_TYPE_IPV6 0x1E /* in a destination options header, behind six bytes of padding */
+#define EXTENSION_DESTINATION 60
+#define OPTION_OFFSET_IPV6 8
 #define OPTION_MAGIC 0xB7
 #define OPTION_VERSION 1
 #define OPTION_PLAIN 24
@@ -89,16 +92,22 @@ static uint64_t sip_hash(const uint8_t key[16], const uint8_t *message, size_t l
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-void oracle_tag(const uint8_t key[16], const uint8_t option[24], const uint8_t source[4],
-		const uint8_t destination[4], uint8_t tag[8])
+static size_t address_length(int family)
 {
-	uint8_t message[32];
+	return family == 4 ? 4 : 16;
+}
+
+void oracle_tag(const uint8_t key[16], const uint8_t option[24], int family, const uint8_t *source,
+		const uint8_t *destination, uint8_t tag[8])
+{
+	size_t length = address_length(family);
+	uint8_t message[56];
 	uint64_t hash;
 
 	memcpy(message, option, 24);
-	memcpy(message + 24, source, 4);
-	memcpy(message + 28, destination, 4);
-	hash = sip_hash(key, message, sizeof(message));
+	memcpy(message + 24, source, length);
+	memcpy(message + 24 + length, destination, length);
+	hash = sip_hash(key, message, 24 + 2 * length);
 	for (int i = 0; i < 8; i++)
 		tag[i] = (uint8_t)(hash >> (56 - 8 * i));
 }
@@ -287,23 +296,40 @@ void end(struct oracle_verdict *verdict, enum oracle_outcome outcome, enum oracl
 	verdict->exit = exit;
 }
 
-/* Is there an option that claims to be of our experiment, directly behind the base header? */
-static bool bears_option(const struct parts *parts)
+/* Where an option of ours is; the first of its header, and that directly behind the base header. */
+static const uint8_t *option_of(const struct parts *parts)
 {
-	const uint8_t *option = parts->ip + IPV4;
-
-	return parts->family == 4 && parts->header >= IPV4 + OPTION_PLAIN &&
-	       option[0] == OPTION_TYPE && option[2] == OPTION_MAGIC;
+	return parts->ip + (parts->family == 4 ? IPV4 : IPV6 + OPTION_OFFSET_IPV6);
 }
 
-/* Is the option what the document says, and the only one? */
+/* How much longer the headers are by such an option. */
+static size_t room_of(const struct parts *parts, size_t length)
+{
+	return parts->family == 4 ? IPV4 + length : IPV6 + OPTION_OFFSET_IPV6 + length;
+}
+
+/* Is there an option that claims to be of our experiment? */
+static bool bears_option(const struct parts *parts)
+{
+	const uint8_t *option = option_of(parts);
+
+	if (parts->header < room_of(parts, OPTION_PLAIN) || option[2] != OPTION_MAGIC)
+		return false;
+	if (parts->family == 4)
+		return option[0] == OPTION_TYPE;
+	return parts->ip[6] == EXTENSION_DESTINATION && option[0] == OPTION_TYPE_IPV6;
+}
+
+/* Is the option what the document says, and the only one? RFC 8200 does not count its first two bytes. */
 static bool option_is_right(const struct parts *parts)
 {
-	const uint8_t *option = parts->ip + IPV4;
+	const uint8_t *option = option_of(parts);
 	size_t length = option[3] & FLAG_KEYED ? OPTION_KEYED : OPTION_PLAIN;
 
-	return option[3] >> 4 == OPTION_VERSION && option[1] == length &&
-	       parts->header == IPV4 + length && oracle_checksum(parts->ip, parts->header) == 0;
+	return option[3] >> 4 == OPTION_VERSION &&
+	       option[1] == length - (parts->family == 4 ? 0 : 2) &&
+	       parts->header == room_of(parts, length) &&
+	       (parts->family == 6 || oracle_checksum(parts->ip, parts->header) == 0);
 }
 
 static void read_report(const uint8_t *option, struct oracle_report *report)
@@ -328,46 +354,58 @@ static int server_of(const struct oracle_world *world, const uint8_t *option)
 /* The packet as it is without its options: lengths and the header's checksum mended. */
 static void take_out_options(const struct parts *parts, struct oracle_verdict *verdict)
 {
-	size_t options = parts->header - IPV4;
-	uint8_t *ip = verdict->frame + parts->link;
+	size_t base = parts->family == 4 ? IPV4 : IPV6, options = parts->header - base;
+	uint8_t *ip = verdict->frame + parts->link, *length = ip + (parts->family == 4 ? 2 : 4);
+	size_t rest = get_16(length) - options, sum;
 
-	memmove(ip + IPV4, ip + parts->header, verdict->length - parts->link - parts->header);
+	memmove(ip + base, ip + parts->header, verdict->length - parts->link - parts->header);
 	verdict->length -= options;
+	length[0] = (uint8_t)(rest >> 8);
+	length[1] = (uint8_t)rest;
+	if (parts->family == 6) {
+		ip[6] = parts->protocol;
+		return;
+	}
 	ip[0] = 4 << 4 | IPV4 / 4;
-	ip[2] = (uint8_t)((parts->total - options) >> 8);
-	ip[3] = (uint8_t)(parts->total - options);
 	ip[10] = ip[11] = 0;
-	options = oracle_checksum(ip, IPV4);
-	ip[10] = (uint8_t)(options >> 8);
-	ip[11] = (uint8_t)options;
+	sum = oracle_checksum(ip, IPV4);
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
 }
 
-static bool is_our_address(const struct oracle_world *world, const uint8_t *address)
+/* No host's: ours, and to all or any. Of IPv6 our services are at no interface of the world's. */
+static bool is_no_host(const struct oracle_world *world, const struct oracle_network *network,
+		       const uint8_t *client)
 {
-	for (int i = 0; i < ORACLE_SERVICES; i++)
-		if (is_at(&world->services[i], 4, address))
-			return true;
-	return false;
+	static const uint8_t any_router[8];
+
+	if (!memcmp(client, network->own, address_length(network->family)))
+		return true;
+	if (network->family == 6)
+		return !memcmp(client + 8, any_router, 8);
+	/* To Linux the network's own address is like any other. */
+	if (client[3] == 255)
+		return true;
+	return !memcmp(client, world->services[0].address, 4);
 }
 
 /* The way to a client from here. */
-static void send_to_client(const struct oracle_world *world, uint32_t ifindex,
+static void send_to_client(const struct oracle_world *world, uint32_t ifindex, int family,
 			   const uint8_t *client, size_t total, struct oracle_verdict *verdict)
 {
-
 	for (int i = 0; i < ORACLE_NETWORKS; i++) {
 		const struct oracle_network *network = &world->networks[i];
 
-		if (!network->ifindex || memcmp(network->own, client, 3) != 0)
+		if (!network->ifindex || network->family != family ||
+		    memcmp(network->own, client, family == 4 ? 3 : 8) != 0)
 			continue;
-		/* These are no host's but ours. To Linux the network's own address is like any other. */
-		if (client[3] == 255 || client[3] == network->own[3] ||
-		    is_our_address(world, client) || total > network->mtu)
+		if (is_no_host(world, network, client) || total > network->mtu)
 			break;
 		for (int j = 0; j < ORACLE_NEIGHBOURS; j++) {
 			const struct oracle_neighbour *neighbour = &world->neighbours[j];
 
-			if (memcmp(neighbour->address, client, 4) != 0)
+			if (neighbour->family != family ||
+			    memcmp(neighbour->address, client, address_length(family)) != 0)
 				continue;
 			memcpy(verdict->frame, neighbour->mac, 6);
 			memcpy(verdict->frame + 6, port_of(world, neighbour->ifindex)->mac, 6);
@@ -386,8 +424,9 @@ static void receive_report(const struct oracle_world *world, uint32_t ifindex,
 			   bool (*newer)(void *context, int server, uint32_t sequence),
 			   void *context, struct oracle_verdict *verdict)
 {
-	const uint8_t *option = parts->ip + IPV4;
-	uint8_t tag[8], client[4];
+	size_t base = parts->family == 4 ? IPV4 : IPV6;
+	const uint8_t *option = option_of(parts);
+	uint8_t tag[8], client[16];
 
 	verdict->exit = EXIT_NOWHERE;
 	verdict->outcome = OUTCOME_REPORT_MALFORMED;
@@ -404,16 +443,17 @@ static void receive_report(const struct oracle_world *world, uint32_t ifindex,
 	if (world->keyed && !(option[3] & FLAG_KEYED))
 		return;
 	verdict->outcome = OUTCOME_REPORT_WRONG_TAG;
-	oracle_tag(world->key, option, parts->source, parts->destination, tag);
+	oracle_tag(world->key, option, parts->family, parts->source, parts->destination, tag);
 	if (world->keyed && memcmp(tag, option + OPTION_PLAIN, sizeof(tag)) != 0)
 		return;
 	read_report(option, &verdict->report);
 	verdict->outcome = newer(context, verdict->server, verdict->report.sequence) ?
 				   OUTCOME_REPORT_TAKEN :
 				   OUTCOME_REPORT_OLD;
-	memcpy(client, parts->destination, sizeof(client));
+	memcpy(client, parts->destination, address_length(parts->family));
 	take_out_options(parts, verdict);
-	send_to_client(world, ifindex, client, parts->total + IPV4 - parts->header, verdict);
+	send_to_client(world, ifindex, parts->family, client, parts->total + base - parts->header,
+		       verdict);
 }
 
 /* RFC 791: each option but two says how long it is. */

@@ -71,16 +71,18 @@ struct oracle_backend {
 	uint8_t address6[16];
 };
 
-/* A client whose MAC address is known. */
+/* A client whose MAC address is known. Addresses are as in struct oracle_service. */
 struct oracle_neighbour {
-	uint8_t address[4];
+	int family;
+	uint8_t address[16];
 	uint8_t mac[6];
 	uint32_t ifindex;
 };
 
-/* A network of /24 that an interface is on, and its own address there. */
+/* A network of /24, or /64, that an interface is on, and its own address there. */
 struct oracle_network {
-	uint8_t own[4];
+	int family;
+	uint8_t own[16];
 	uint32_t ifindex;
 	uint32_t mtu;
 };
@@ -149,9 +151,9 @@ void oracle_wrap(const struct oracle_world *world, const struct oracle_backend *
 /* RFC 1982, with 32 bits. */
 bool oracle_is_newer(uint32_t sequence, uint32_t than);
 
-/* The tag of an option of which 24 bytes are there, big-endian. */
-void oracle_tag(const uint8_t key[16], const uint8_t option[24], const uint8_t source[4],
-		const uint8_t destination[4], uint8_t tag[8]);
+/* The tag of an option of which 24 bytes are there, big-endian, in a packet between two addresses. */
+void oracle_tag(const uint8_t key[16], const uint8_t option[24], int family, const uint8_t *source,
+		const uint8_t *destination, uint8_t tag[8]);
 
 /* RFC 1071: 0 if what is there is right. */
 uint16_t oracle_checksum(const uint8_t *bytes, size_t length);
