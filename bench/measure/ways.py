@@ -96,6 +96,9 @@ class Filler:
 
 
 class Ways(SmallLab):
+    # In the arrangement "apart", beside the switch.
+    places = {'c1': ENDS_CPU, 's1': ENDS_CPU, 'b1': NETWORK_CPU}
+
     def __init__(self, name):
         super().__init__(name, BULK_PORT)
         self.cpus = os.sched_getaffinity(0)
@@ -131,8 +134,8 @@ class Ways(SmallLab):
         self.arrangement = arrangement
         self.leave_to_cables(arrangement == 'containers')
         self.fill(arrangement == 'apart')
-        for machine in ('c1', 's1', 'b1'):
-            self.steer(machine, 'eth0', NETWORK_CPU if machine == 'b1' else ENDS_CPU)
+        for machine, cpu in self.places.items():
+            self.steer(machine, 'eth0', cpu)
             self.steer('switch', machine, NETWORK_CPU)
 
     def fill(self, wanted):
@@ -156,12 +159,12 @@ class Ways(SmallLab):
     def pin(self):
         """The programs on the machines, and what is started from here: the load."""
         apart = self.arrangement == 'apart'
-        for machine in ('c1', 's1', 'b1'):
-            cpus = {NETWORK_CPU if machine == 'b1' else ENDS_CPU} if apart else self.cpus
+        for machine, cpu in self.places.items():
+            cpus = {cpu} if apart else self.cpus
             for pid in run(['ip', 'netns', 'pids', f'{self.name}-{machine}']).split():
                 for thread in pathlib.Path(f'/proc/{pid}/task').iterdir():
                     os.sched_setaffinity(int(thread.name), cpus)
-        os.sched_setaffinity(0, {ENDS_CPU} if apart else self.cpus)
+        os.sched_setaffinity(0, {self.places['c1']} if apart else self.cpus)
 
     # ---------------------------------------------------------------- ways
 

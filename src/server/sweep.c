@@ -71,10 +71,22 @@ static bool is_suspect(uint64_t value, uint64_t now)
 	       (meter_state(value) == METER_ELSEWHERE && age > ELSEWHERE_AGE_TICKS);
 }
 
+/* Most are: to look at all of them at once is what makes a large table quick to go through. */
+static bool is_empty(const struct bucket *bucket)
+{
+	uint64_t any = 0;
+
+	for (int i = 0; i < BUCKET_SLOTS; i++)
+		any |= bucket->slot[i];
+	return !any;
+}
+
 static int find_suspects(struct sweep *sweep, uint64_t now)
 {
 	sweep->count = 0;
 	for (uint32_t i = 0; i < sweep->buckets; i++) {
+		if (is_empty(&sweep->meter[i]))
+			continue;
 		for (int j = 0; j < BUCKET_SLOTS; j++) {
 			__u64 *slot = &sweep->meter[i].slot[j];
 			uint64_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
