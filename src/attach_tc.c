@@ -179,12 +179,18 @@ static void tcx_detach(const struct runtime *runtime, const char *interface,
 		       enum bpf_tc_attach_point direction)
 {
 	char path[PATH_MAX];
+	int link;
 
-	/* The pin is all that holds the link. */
 	attach_tcx_path(runtime->pins, interface, direction, path);
-	if (unlink(path) && errno != ENOENT)
+	link = bpf_obj_get(path);
+	if (link < 0)
+		return;
+	/* At once: what only loses its last holder stays for a while, in the way of the next. */
+	if (bpf_link_detach(link) && errno != ENOLINK)
 		log_warning("%s: cannot take the program off tcx %s: %s", interface,
 			    direction_name(direction), strerror(errno));
+	close(link);
+	unlink(path);
 }
 
 /* ------------------------------------------------------------------- whichever it is */

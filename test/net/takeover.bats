@@ -178,3 +178,10 @@ holds_no_more_than() { # MACHINE FILES
 	expect -z "$(inside s1 tc qdisc show dev eth0 clsact)"
 	expect -z "$(inside b1 tc qdisc show dev eth0 clsact)"
 }
+
+@test "whoever has ended is in nobody's way: one starts right after another" {
+	for _ in {1..5}; do
+		lab start s1
+		lab stop s1
+	done
+}
