@@ -240,10 +240,16 @@ static int lock_take(struct runtime *runtime, bool join)
 		lock_tell_holder(runtime);
 		return -EBUSY;
 	}
-	if (!rc)
-		rc = lock_sign(runtime);
-	if (rc)
+	if (rc) {
 		log_error("cannot lock %s: %s", path, strerror(-rc));
+		return rc;
+	}
+	rc = lock_sign(runtime);
+	if (rc) {
+		log_error("cannot write to %s: %s", path, strerror(-rc));
+		unlink(path);
+		rmdir(runtime->directory); /* unless a predecessor's files are there */
+	}
 	return rc;
 }
 

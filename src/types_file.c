@@ -96,7 +96,7 @@ static int write_all(FILE *file, const struct bpf_object *object)
 	if (!raw)
 		return -ENOMEM;
 	fwrite(raw, size, 1, file);
-	return ferror(file) ? -EIO : 0;
+	return 0;
 }
 
 int types_write(const char *path, const struct bpf_object *object)
@@ -111,6 +111,8 @@ int types_write(const char *path, const struct bpf_object *object)
 		err = -errno;
 	else
 		err = write_all(file, object);
+	if (!err && (fflush(file) || ferror(file)))
+		err = errno ? -errno : -EIO;
 	if (file && fclose(file) && !err)
 		err = -errno;
 	if (!err && rename(beside, path))

@@ -307,6 +307,17 @@ restart() { # MACHINES...
 	all_well b1
 }
 
+@test "a backend that does not answer ARP" {
+	lab cut s6
+	wait_until 10 backend_is s6 .state down
+	look b1
+	finds b1 next-hops
+	[ "$(mending b1 next-hops)" = "ip link set dev INTERFACE up; ip address show # on $(address s6) itself" ]
+	lab plug s6
+	wait_until 10 takes_connections s6
+	all_well b1
+}
+
 # ------------------------------------------------------------------- before the first start
 
 # examine MACHINE FILE [ARGUMENTS...]: with another file than the one that is in force.
