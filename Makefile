@@ -433,7 +433,7 @@ install: all ## install below $(DESTDIR)$(prefix)
 	chmod 755 $(DESTDIR)$(LAB)/lab
 	ln -sf ../lib/plimsoll/lab/lab $(DESTDIR)$(prefix)/sbin/plimsoll-lab
 	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man5 $(BUILD)/man/man5/*
-	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man8 $(BUILD)/man/man8/*
+	install -D -m 644 -t $(DESTDIR)$(MANUAL)/man8 $(BUILD)/man/man8/* packaging/man/*.8
 
 .PHONY: uninstall
 uninstall: ## and take it away again
