@@ -329,6 +329,12 @@ test-steady: ## that nothing is lost: 2,000 connections through kills, restarts 
 	@test/run steady; status=$$?; \
 		cat $(BUILD)/steady/*.json 2>/dev/null | jq -s add >$(BUILD)/steady.json; exit $$status
 
+.PHONY: test-faults
+test-faults: ## starts in which a system call fails, or somebody presses Ctrl-C, a minute or two
+	@packaging/deps build test faults
+	@$(MAKE) --no-print-directory all
+	@bats --tap --timing test/faults
+
 .PHONY: soak
 soak: ## an hour of faults under load: nothing breaks, nothing leaks; SOAK_SECONDS=60
 	@packaging/deps build test demo

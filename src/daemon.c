@@ -150,6 +150,10 @@ static int choose_log(const char **values, bool *json)
 static int open_loop(struct daemon *daemon)
 {
 	signal(SIGPIPE, SIG_IGN);
+	/* Before the loop listens, and again after it: a second Ctrl-C must not stop us from tidying up. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(RUNTIME_RETIRE, SIG_IGN);
 	daemon->base = event_base_new();
 	if (!daemon->base)
 		return -ENOMEM;
