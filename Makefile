@@ -268,6 +268,12 @@ bench-flood: ## what forged packets do to 1,000 live connections, 5 minutes
 	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
 	@bench/flood $(if $(BENCH_QUICK),--seconds 5)
 
+.PHONY: bench-forged
+bench-forged: ## what a flood of forged reports does to honest traffic, 1 minute
+	@packaging/deps build test demo
+	@$(MAKE) --no-print-directory all $(LAB_PROGRAMS)
+	@bench/flood --reports --seconds $(if $(BENCH_QUICK),3,10)
+
 .PHONY: bench-scale
 bench-scale: ## what 4,096 services and 4,096 servers take: time and memory
 	@packaging/deps build demo

@@ -11,6 +11,7 @@
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 /* A call costs the kernel some 30 ms, however many frames it sends. */
 #define BURST 262144
 #define BURSTS_PER_SECOND 10
+/* Ethernet, IPv4 with a report of 32 bytes, TCP: the longer of both kinds of frames. */
+#define CARRIER_LENGTH (14 + 20 + 32 + 20)
 
 struct frame {
 	struct ether_header eth;
@@ -36,6 +39,8 @@ struct frame {
 
 struct options {
 	const char *interface, *mac;
+	const char *own_mac; /* NULL = the interface's */
+	struct in_addr server;
 	struct sockaddr_in target;
 	uint64_t seconds, rate; /* 0 = all that goes */
 	enum flood_kind kind;
@@ -45,7 +50,8 @@ static volatile sig_atomic_t ended;
 
 static const char usage[] =
 	"flood --interface eth0 --target 10.1.0.100:80 --mac MAC_OF_THE_BALANCER --seconds 10\n"
-	"      [--rate FRAMES_A_SECOND] [--kind syn|ack|open]\n";
+	"      [--rate FRAMES_A_SECOND] [--kind syn|ack|open]\n"
+	"      [--kind report --server 10.1.0.11 --from MAC_OF_THE_SERVER]\n";
 
 static void end(int signal)
 {
@@ -55,7 +61,7 @@ static void end(int signal)
 
 static int parse_kind(const char *text, enum flood_kind *kind)
 {
-	static const char *const kinds[] = {"syn", "ack", "open"};
+	static const char *const kinds[] = {"syn", "ack", "open", "report"};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kinds[i], text) != 0)
@@ -81,6 +87,11 @@ static int set_option(struct options *options, int option, const char *value)
 		return parse_count(value, 1, 86400, &options->seconds);
 	case 'r':
 		return parse_count(value, 1, 100000000, &options->rate);
+	case 'f':
+		options->own_mac = value;
+		return 0;
+	case 'b':
+		return inet_pton(AF_INET, value, &options->server) == 1 ? 0 : -EINVAL;
 	case 'k':
 		return parse_kind(value, &options->kind);
 	default:
@@ -125,7 +136,8 @@ static int build_frame(const struct options *options, struct frame *frame)
 		       .daddr = options->target.sin_addr.s_addr},
 		.tcp = {.dest = options->target.sin_port, .doff = 5, .window = htons(64240)},
 	};
-	if (own_mac(options->interface, frame->eth.ether_shost))
+	if (options->own_mac ? parse_mac(options->own_mac, frame->eth.ether_shost) :
+			       own_mac(options->interface, frame->eth.ether_shost))
 		return -ENODEV;
 	return parse_mac(options->mac, frame->eth.ether_dhost);
 }
@@ -150,24 +162,33 @@ static int load(const struct options *options, const struct frame *frame, struct
 	memcpy((void *)(*flood)->rodata->ethernet, &frame->eth, sizeof(frame->eth));
 	(*flood)->rodata->kind = options->kind;
 	(*flood)->rodata->seed = clock_ns();
+	(*flood)->rodata->service = options->target.sin_addr.s_addr;
+	(*flood)->rodata->service_port = options->target.sin_port;
+	(*flood)->rodata->server = options->server.s_addr;
 	(*flood)->rodata->ip_sum = sum_words(&frame->ip, sizeof(frame->ip));
 	(*flood)->rodata->tcp_sum = sum_words(&frame->tcp, sizeof(frame->tcp)) + pseudo_header +
 				    sum_words(&frame->ip.daddr, sizeof(frame->ip.daddr));
 	return flood_bpf__load(*flood);
 }
 
-static int send_burst(int program, const struct frame *frame, uint32_t ifindex, uint32_t count)
+/* The programs write all of it. */
+static int send_burst(int program, uint32_t length, uint32_t ifindex, uint32_t count)
 {
-	struct xdp_md context = {.data_end = sizeof(*frame), .ingress_ifindex = ifindex};
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(*frame),
+	static const uint8_t frame[CARRIER_LENGTH];
+	struct xdp_md context = {.data_end = length, .ingress_ifindex = ifindex};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = length,
 		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = (int)count,
 		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
 
 	return bpf_prog_test_run_opts(program, &run) ? -errno : 0;
 }
 
-static int flood_for(const struct options *options, int program, const struct frame *frame)
+static int flood_for(const struct options *options, const struct flood_bpf *skeleton)
 {
+	bool reports = options->kind == FLOOD_REPORT;
+	int program =
+		bpf_program__fd(reports ? skeleton->progs.flood_reports : skeleton->progs.flood);
+	uint32_t length = reports ? CARRIER_LENGTH : sizeof(struct frame);
 	uint32_t burst = options->rate ? (uint32_t)(options->rate / BURSTS_PER_SECOND + 1) : BURST;
 	uint32_t ifindex = if_nametoindex(options->interface);
 	uint64_t start = clock_ns(), passed, sent = 0;
@@ -180,7 +201,7 @@ static int flood_for(const struct options *options, int program, const struct fr
 			usleep(1000);
 			continue;
 		}
-		err = send_burst(program, frame, ifindex, burst);
+		err = send_burst(program, length, ifindex, burst);
 		sent += burst;
 	} while (!err && !ended && passed < options->seconds * 1000000000);
 	seconds = (double)(clock_ns() - start) * 1e-9;
@@ -208,7 +229,7 @@ static int flood(const struct options *options)
 			fprintf(stderr, "flood: cannot load its program: %s\n", strerror(-err));
 	}
 	if (!err)
-		err = flood_for(options, bpf_program__fd(skeleton->progs.flood), &frame);
+		err = flood_for(options, skeleton);
 	flood_bpf__destroy(skeleton);
 	return err;
 }
@@ -222,6 +243,8 @@ int main(int argc, char **argv)
 		{"seconds", required_argument, NULL, 's'},
 		{"rate", required_argument, NULL, 'r'},
 		{"kind", required_argument, NULL, 'k'},
+		{"server", required_argument, NULL, 'b'},
+		{"from", required_argument, NULL, 'f'},
 		{0},
 	};
 	struct options options = {0};
@@ -236,7 +259,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!options.interface || !options.mac || !options.seconds || !options.target.sin_port ||
-	    optind < argc) {
+	    (options.kind == FLOOD_REPORT && !options.server.s_addr) || optind < argc) {
 		fputs(usage, stderr);
 		return 2;
 	}

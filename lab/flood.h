@@ -14,6 +14,7 @@ enum flood_kind {
 	FLOOD_SYN,
 	FLOOD_ACK, /* in the middle of connections that never were */
 	FLOOD_OPEN, /* SYN and ACK, by turns: as if an answer had come */
+	FLOOD_REPORT, /* a server's responses, each with a report whose tag was guessed */
 };
 
 #endif
