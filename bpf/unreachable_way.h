@@ -57,9 +57,11 @@ static __always_inline __u32 quote_sum(const struct quote *quote, __u32 length, 
 
 		if (piece > CHECKSUM_PIECE)
 			piece = CHECKSUM_PIECE;
+		/* As in trace_copy(): the register that is compared, and no comparison with 0. */
+		piece--;
 		asm volatile("" : "+r"(piece));
-		if (piece && piece <= CHECKSUM_PIECE)
-			sum = bpf_csum_diff(0, 0, (__be32 *)&quote->bytes[done], piece, sum);
+		if (piece < CHECKSUM_PIECE)
+			sum = bpf_csum_diff(0, 0, (__be32 *)&quote->bytes[done], piece + 1, sum);
 	}
 	return sum;
 }
