@@ -171,10 +171,9 @@ static int load(const struct options *options, const struct frame *frame, struct
 	return flood_bpf__load(*flood);
 }
 
-/* The programs write all of it. */
-static int send_burst(int program, uint32_t length, uint32_t ifindex, uint32_t count)
+static int send_burst(int program, const uint8_t *frame, uint32_t length, uint32_t ifindex,
+		      uint32_t count)
 {
-	static const uint8_t frame[CARRIER_LENGTH];
 	struct xdp_md context = {.data_end = length, .ingress_ifindex = ifindex};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = length,
 		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = (int)count,
@@ -183,8 +182,11 @@ static int send_burst(int program, uint32_t length, uint32_t ifindex, uint32_t c
 	return bpf_prog_test_run_opts(program, &run) ? -errno : 0;
 }
 
-static int flood_for(const struct options *options, const struct flood_bpf *skeleton)
+static int flood_for(const struct options *options, const struct flood_bpf *skeleton,
+		     const struct frame *usual)
 {
+	/* What forges reports writes all of its frame, what forges others only what differs. */
+	uint8_t frame[CARRIER_LENGTH] = {0};
 	bool reports = options->kind == FLOOD_REPORT;
 	int program =
 		bpf_program__fd(reports ? skeleton->progs.flood_reports : skeleton->progs.flood);
@@ -195,13 +197,14 @@ static int flood_for(const struct options *options, const struct flood_bpf *skel
 	double seconds;
 	int err = 0;
 
+	memcpy(frame, usual, sizeof(*usual));
 	do {
 		passed = clock_ns() - start;
 		if (options->rate && (double)sent > (double)passed * 1e-9 * (double)options->rate) {
 			usleep(1000);
 			continue;
 		}
-		err = send_burst(program, length, ifindex, burst);
+		err = send_burst(program, frame, length, ifindex, burst);
 		sent += burst;
 	} while (!err && !ended && passed < options->seconds * 1000000000);
 	seconds = (double)(clock_ns() - start) * 1e-9;
@@ -229,7 +232,7 @@ static int flood(const struct options *options)
 			fprintf(stderr, "flood: cannot load its program: %s\n", strerror(-err));
 	}
 	if (!err)
-		err = flood_for(options, skeleton);
+		err = flood_for(options, skeleton, &frame);
 	flood_bpf__destroy(skeleton);
 	return err;
 }
