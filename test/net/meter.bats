@@ -416,7 +416,7 @@ tell() {
 @test "--json: what has been told, and why not" {
 	lab start all
 	run -0 tell "$LAB_VIP:80" 0.5 --for 10s --json
-	expect "$(jq -c . <<<"$output")" = "{\"service\":\"$LAB_VIP:80\",\"load\":0.5,\"holds_seconds\":10}"
+	expect "$(jq -c "$JQ_PLAIN_NUMBERS" <<<"$output")" = "{\"service\":\"$LAB_VIP:80\",\"load\":0.5,\"holds_seconds\":10}"
 	run -1 tell nobody 0.5 --json
 	expect "$(jq -r .error <<<"$output")" = \
 		"there is no service \"nobody\" on this server; there are: $LAB_VIP:80"

@@ -37,7 +37,7 @@ reload() {
 	expect "$(mode)" = generic
 	# No warning: it is as it should be.
 	run ! grep -q 'no native XDP' "$STATE/b1/plimsoll.log"
-	run -0 inside c1 curl -sf --max-time 10 --next "http://$LAB_VIP/name" "http://$LAB_VIP/name" "http://$LAB_VIP/name"
+	run -0 inside c1 curl -sf --max-time 10 "http://$LAB_VIP/name" "http://$LAB_VIP/name" "http://$LAB_VIP/name"
 	wait_until 10 reports_come
 	expect "$(mode)" = generic
 }
