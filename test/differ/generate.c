@@ -197,7 +197,7 @@ static void put_option(struct generator *generator, struct generated *frame, uin
 	option[0] = 0x5E;
 	option[1] = keyed ? 32 : 24;
 	option[2] = 0xB7;
-	option[3] = (uint8_t)(0x10 | (option[3] & 7) | keyed << 3);
+	option[3] = (uint8_t)(0x10 | (option[3] & 7) | (keyed ? 8 : 0));
 	memcpy(option + 4, generator->world->backends[server].id, 4);
 	/* Mostly a little forwards or backwards. */
 	put_32(option + 8,

@@ -98,6 +98,10 @@ all_changed() {
 	show b1 '[.services[0].backends[] | .weight, .state, .changed[]] | join(" ")'
 }
 
+all_changed_is() {
+	[ "$(all_changed)" = "$1" ]
+}
+
 @test "a weight of 3 gets exactly three of four, and whoever takes over knows of it" {
 	run -0 change weight s1 3
 	says 'weight 3'
@@ -107,11 +111,11 @@ all_changed() {
 	change drain s2
 	lab kill b1
 	lab start b1
-	expect "$(all_changed)" = '3 healthy weight 1 draining draining'
+	wait_until 5 all_changed_is '3 healthy weight 1 draining draining'
 	grep -q "made by hand, and kept: backend $(address s1) of web: weight is 3, was 1" "$STATE/b1/plimsoll.log"
 	change undrain s2
 	lab takeover b1
-	expect "$(all_changed)" = '3 healthy weight 1 healthy'
+	wait_until 5 all_changed_is '3 healthy weight 1 healthy'
 	expect "$(names_got 40)" = '30 s1 10 s2'
 }
 
@@ -123,15 +127,15 @@ all_changed() {
 	lab kill b1
 	sed -i "/$(address s1),/s/weight: 1/weight: 2/" "$file"
 	lab start b1
-	expect "$(all_changed)" = '2 healthy 5 healthy weight'
+	wait_until 5 all_changed_is '2 healthy 5 healthy weight'
 	grep -q "undone by the file.* backend $(address s1) of web" "$STATE/b1/plimsoll.log"
 	sed -i "/$(address s1),/s/weight: 2/weight: 1/" "$file"
 	"$PLIMSOLL" reload --instance "$(namespace b1)" 3>&-
 	[ ! -e "/run/plimsoll/$(namespace b1)/by-hand" ]
 	lab kill b1
 	lab start b1
-	expect "$(all_changed)" = '1 healthy 1 healthy'
 	expect "$(names_got 40)" = '20 s1 20 s2'
+	wait_until 5 all_changed_is '1 healthy 1 healthy'
 }
 
 @test "what cannot be written down is in force, and that is said; damaged, it is as if nothing had been" {
@@ -141,14 +145,14 @@ all_changed() {
 	mkdir "$note.new"
 	run -0 change weight s1 3
 	says 'could not be written down: the next daemon will not know of it'
-	expect "$(all_changed)" = '3 healthy weight 1 healthy'
+	wait_until 5 all_changed_is '3 healthy weight 1 healthy'
 	rmdir "$note.new"
 	change weight s1 4
 	lab kill b1
 	echo '[{"service": 1, "now": {"address": "10.1' >"$note"
 	lab start b1
 	grep -q 'cannot be read: .*; what was changed by hand is undone' "$STATE/b1/plimsoll.log"
-	expect "$(all_changed)" = '1 healthy 1 healthy'
+	wait_until 5 all_changed_is '1 healthy 1 healthy'
 	[ ! -e "$note" ]
 }
 
@@ -163,7 +167,7 @@ all_changed() {
 	run -1 "$PLIMSOLL" reload --instance "$(namespace b1)"
 	says 'another daemon is about to take over'
 	exec {lock_file}>&-
-	expect "$(all_changed)" = '1 healthy 1 healthy'
+	wait_until 5 all_changed_is '1 healthy 1 healthy'
 }
 
 @test "the last one may be drained: that is said, and new connections are dropped under that name" {

@@ -348,7 +348,7 @@ examine() {
 
 	sed -i 's/eth0/eth7/' "$file"
 	examine b1 "$file" "${ours[@]}"
-	finds b1 'config-in-force interfaces'
+	finds b1 'config-in-force interfaces next-hops'
 	mends b1 interfaces 'ip link show'
 }
 

@@ -223,5 +223,5 @@ connections_are() { # NUMBER
 
 # Nothing but what reports have a part in; what is pending changes with each connection.
 reported() {
-	picture "$1" | jq -cS '(.counters | del(.forwarded)), (.backends[] | del(.connections, .pending))'
+	picture "$1" | jq -cS '(.counters | del(.forwarded)), (.backends[] | del(.connections, .pending, .state))'
 }
