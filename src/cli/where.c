@@ -78,6 +78,19 @@ static int find_service(const struct kernel *kernel, const char *wanted, bool js
 	return -ENOENT;
 }
 
+/* A client of one family cannot reach an address of the other. */
+static int check_family(const struct known_service *service, const struct endpoint *client,
+			bool json)
+{
+	bool ipv4 = address_is_ipv4(service->key.address);
+
+	if (address_is_ipv4(client->address) == ipv4)
+		return 0;
+	answer_fail(json, "%s is reached by IPv%d, and that client is one of IPv%d", service->name,
+		    ipv4 ? 4 : 6, ipv4 ? 6 : 4);
+	return -EAFNOSUPPORT;
+}
+
 static int where(const char **values, const struct endpoint *client)
 {
 	bool json = values[JSON];
@@ -91,6 +104,8 @@ static int where(const char **values, const struct endpoint *client)
 	    kernel_open(&kernel, instance, json))
 		return EXIT_FAILURE;
 	err = find_service(&kernel, values[SERVICE], json, &service);
+	if (!err)
+		err = check_family(&service, client, json);
 	if (err)
 		goto out;
 	err = chooser_ask(&kernel, &service, client, &place);

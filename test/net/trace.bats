@@ -219,6 +219,8 @@ server_at() { # ADDRESS
 }
 
 @test "where refuses what it cannot answer, also in JSON" {
+	run -1 plimsoll where '[fd00::1]:4000' web
+	says 'web is reached by IPv4, and that client is one of IPv6'
 	run -2 plimsoll where 10.1.0.201 web
 	says '"10.1.0.201" is no end of a connection'
 	run -1 plimsoll where 10.1.0.201:1 wrong --json
