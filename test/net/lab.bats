@@ -142,6 +142,12 @@ up_interrupted() {
 	nothing_left
 }
 
+# shows_until_stopped COMMAND: it goes on until Ctrl-C, and says where meanwhile.
+shows_until_stopped() {
+	timeout -s INT 2 bash -c "exec env $1" </dev/null >"$BATS_TEST_TMPDIR/shown" 2>&1 3>&-
+	[ $? -eq 124 ] && grep -q 'http://127.0.0.1' "$BATS_TEST_TMPDIR/shown"
+}
+
 @test "what play proposes works as it stands" {
 	local line
 
@@ -151,7 +157,10 @@ up_interrupted() {
 	expect "$(wc -l <"$BATS_TEST_TMPDIR/proposed")" -ge 8
 	cd "$ROOT"
 	while read -r line; do
-		bash -c "$line" </dev/null 3>&- || fail "$line"
+		case $line in
+		*' page') shows_until_stopped "$line" ;;
+		*) bash -c "$line" </dev/null 3>&- ;;
+		esac || fail "$line"
 	done <"$BATS_TEST_TMPDIR/proposed"
 	nothing_left
 }
