@@ -85,13 +85,14 @@ $(BUILD)/src/%.o: src/%.c $(BUILD)/flags | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MD -MP -c -o $@ $<
 
-# The sentences of bpf/shared.h in JavaScript, by the C preprocessor, so that they stand in one place.
-$(BUILD)/web/verdicts.js: bpf/shared.h $(BUILD)/flags
+# The sentences of bpf/shared.h in JavaScript, by the C preprocessor, so that they stand in one place. C joins
+# strings that follow each other, JavaScript does not.
+$(BUILD)/web/verdicts.js: Makefile bpf/shared.h $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,WEB,$@)printf '%s\n' '#include "shared.h"' @@ 'export const verdicts = [' \
 		'VERDICTS(VERDICT)' '];' | $(CC) -E -P -x c -Ibpf -DPASS=false -DSEND=false -DDROP=true \
 		-D'VERDICT(symbol,name,action,sentence)={"name":name,"refusal":action,"sentence":sentence},' - | \
-		sed '1,/^@@/d' >$@
+		sed '1,/^@@/d; s/" "//g' >$@
 
 $(CHART):
 	@packaging/deps --check build; exit 1
