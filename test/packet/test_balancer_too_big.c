@@ -15,10 +15,9 @@
 #include "balancer_world.h"
 #include "families.h"
 #include "layers.h"
+#include "run_each.h"
 
 #include "shared.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 #define BURST 50 /* as in bpf/too_big.h */
 
@@ -234,22 +233,15 @@ static void test_later_piece(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[COUNT(told)];
 	const struct CMUnitTest others[] = {cmocka_unit_test(test_not_without_limit),
 					    cmocka_unit_test(test_what_fits),
 					    cmocka_unit_test(test_later_piece)};
 	int failed;
 
-	for (size_t i = 0; i < COUNT(told); i++)
-		tests[i] = (struct CMUnitTest){
-			.name = told[i].name,
-			.test_func = test_told,
-			.initial_state = (void *)&told[i],
-		};
 	harness_require_root();
 	if (world_create())
 		return EXIT_FAILURE;
-	failed = cmocka_run_group_tests_name("too big: told", tests, NULL, NULL);
+	failed = RUN_EACH("too big: told", test_told, told);
 	failed += cmocka_run_group_tests(others, NULL, NULL);
 	world_destroy();
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -14,11 +14,10 @@
 #include "balancer.skel.h"
 #include "balancer_world.h"
 #include "layers.h"
+#include "run_each.h"
 
 #include "hash.h"
 #include "shared.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 #define VIP6 "2001:db8::100"
 #define CLIENT6 "2001:db8::50"
@@ -264,21 +263,14 @@ static void test_flows_leave_the_dead(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[COUNT(datagrams)];
 	const struct CMUnitTest others[] = {cmocka_unit_test(test_not_without_limit),
 					    cmocka_unit_test(test_flows_leave_the_dead)};
 	int failed;
 
-	for (size_t i = 0; i < COUNT(datagrams); i++)
-		tests[i] = (struct CMUnitTest){
-			.name = datagrams[i].name,
-			.test_func = test_datagram,
-			.initial_state = (void *)&datagrams[i],
-		};
 	harness_require_root();
 	if (world_create())
 		return EXIT_FAILURE;
-	failed = cmocka_run_group_tests_name("unreachable: told or not", tests, NULL, NULL);
+	failed = RUN_EACH("unreachable: told or not", test_datagram, datagrams);
 	failed += cmocka_run_group_tests(others, NULL, NULL);
 	world_destroy();
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
