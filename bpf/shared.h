@@ -405,6 +405,8 @@ struct trace_filter {
 	__u32 sample; /* so many of 2^32 packets are looked at */
 	__u32 rate; /* records a second, at most, by each CPU */
 	__u32 snap; /* bytes of each packet that are wanted */
+	__u8 service_protocol;
+	__u8 unused[3];
 };
 
 /* What came of a packet. Behind it stand captured_in + captured_out bytes of the packet itself. */
@@ -417,11 +419,13 @@ struct trace_record {
 	__u16 captured_in, captured_out;
 	__u32 service; /* id; 0: not decided by then */
 	__u32 backend; /* index */
+	__u8 protocol; /* 0 where the ports are not known */
 	__u8 verdict;
 	__u8 tcp_flags;
 	__u8 opens; /* the flow begins here */
 	__u8 has_report;
 	__u8 option[32]; /* the report's */
+	__u8 unused[7];
 	struct decision decision;
 };
 

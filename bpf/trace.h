@@ -27,6 +27,12 @@ static __always_inline int traced(const struct settings *settings)
 	return traceable && settings->tracing;
 }
 
+/* A packet whose protocol is not known may be any service's at that address. */
+static __always_inline int trace_wants_protocol(const struct trace_filter *filter, __u8 protocol)
+{
+	return !filter->service_protocol || !protocol || filter->service_protocol == protocol;
+}
+
 /* One end of a packet is the service's, the other one the client's. */
 static __always_inline int trace_wants_ends(const struct trace_filter *filter,
 					    const struct ip_address *service, __be16 service_port,
@@ -42,10 +48,11 @@ static __always_inline int trace_wants_ends(const struct trace_filter *filter,
 static __always_inline int trace_wants(const struct trace_filter *filter,
 				       const struct trace_record *record)
 {
-	return trace_wants_ends(filter, &record->destination, record->destination_port,
-				&record->source, record->source_port) ||
-	       trace_wants_ends(filter, &record->source, record->source_port, &record->destination,
-				record->destination_port);
+	return trace_wants_protocol(filter, record->protocol) &&
+	       (trace_wants_ends(filter, &record->destination, record->destination_port,
+				 &record->source, record->source_port) ||
+		trace_wants_ends(filter, &record->source, record->source_port, &record->destination,
+				 record->destination_port));
 }
 
 /* What the packet says of itself. 0: nothing that a filter could go by. */
@@ -62,6 +69,7 @@ static __always_inline int trace_parse(struct xdp_md *xdp, struct trace_record *
 	if (is_parsed(parsed)) {
 		record->source_port = packet.source_port;
 		record->destination_port = packet.to.port;
+		record->protocol = packet.to.protocol;
 		record->tcp_flags = packet.tcp_flags;
 	}
 	return 1;

@@ -163,6 +163,7 @@ static int resolve(struct tracer *tracer, const char **values)
 			return -ENOENT;
 		tracer->filter.service = service.key.address;
 		tracer->filter.service_port = service.key.port;
+		tracer->filter.service_protocol = service.key.protocol;
 	}
 	if (!values[BACKEND])
 		return 0;

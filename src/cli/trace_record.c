@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cli/decision.h"
+#include "config.h"
 #include "json.h"
 #include "load_report.h"
 
@@ -61,9 +62,7 @@ static const struct known_service *service_of(const struct kernel *kernel,
 	const struct known_service *known = kernel_service(kernel, record->service);
 	struct endpoint end = service_end(record);
 
-	return known ?:
-		       kernel_service_at(kernel, &end,
-					 record->tcp_flags ? IPPROTO_TCP : IPPROTO_UDP);
+	return known ?: kernel_service_at(kernel, &end, record->protocol);
 }
 
 /* By its name, if the packet is one of a service's. */
@@ -93,6 +92,15 @@ static void print_flags(FILE *out, uint8_t flags)
 		if (flags & 1 << i)
 			fputc(letters[i], out);
 	fputc(']', out);
+}
+
+/* Of TCP the flags say that it is; of what has no ports nothing is known. */
+static void print_protocol(FILE *out, const struct trace_record *record)
+{
+	if (record->protocol == IPPROTO_TCP)
+		print_flags(out, record->tcp_flags);
+	else
+		fputs(record->protocol ? "udp" : "-", out);
 }
 
 static bool report_decode(const struct trace_record *record, struct load_report *report)
@@ -157,7 +165,7 @@ void trace_print(FILE *out, const struct kernel *kernel, const struct trace_reco
 		fprintf(out, ":%u", service_port(kernel, record));
 	fputc(' ', out);
 	fprintf(out, "%s ", endpoint_format(&client, text));
-	print_flags(out, record->tcp_flags);
+	print_protocol(out, record);
 	fprintf(out, " %u bytes", record->length_in);
 	if (record->service && record->backend && !record->has_report)
 		fprintf(out, " to %s", kernel_backend_text(kernel, record->backend, text));
@@ -208,6 +216,9 @@ json_t *trace_json(const struct kernel *kernel, const struct trace_record *recor
 	if (service_port(kernel, record))
 		json_set_integer(object, "service_port", service_port(kernel, record));
 	json_object_set_new(object, "client", json_string(endpoint_format(&client, text)));
+	json_object_set_new(object, "protocol",
+			    record->protocol ? json_string(protocol_name(record->protocol)) :
+					       json_null());
 	json_set_integer(object, "tcp_flags", record->tcp_flags);
 	json_set_integer(object, "length", record->length_in);
 	if (known)

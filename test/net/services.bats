@@ -15,13 +15,15 @@ setup_file() {
 
 SECOND_VIP=10.1.0.101
 
-# s3 leaves the first service for one of its own.
+# s3 leaves the first service for one of its own, and has datagrams to the first one's address and port.
 second_service() {
 	local machine
 
 	sed -i "/address: $(address s3),/d" "$STATE/b1/balancer.yaml"
 	printf '  - {name: second, address: "%s:80", backends: [{address: %s}]}\n' \
 		"$SECOND_VIP" "$(address s3)" >>"$STATE/b1/balancer.yaml"
+	printf '  - {name: calls, address: "%s:80", protocol: udp, backends: [{address: %s}]}\n' \
+		"$LAB_VIP" "$(address s3)" >>"$STATE/b1/balancer.yaml"
 	for machine in s1 s2 s3; do
 		printf '  - {name: second, address: "%s:80"}\n' $SECOND_VIP >>"$STATE/$machine/server.yaml"
 	done
@@ -43,4 +45,25 @@ each_to_its_own() {
 	lab kill b1
 	lab start b1
 	each_to_its_own
+}
+
+# both_ask: while the tracer runs, a connection and a datagram, again and again.
+both_ask() { # PID
+	until process_gone "$1"; do
+		inside c1 bash -c "echo hello >/dev/udp/$LAB_VIP/80"
+		fetch name >/dev/null
+	done
+}
+
+@test "trace tells one service from another at the same address and port" {
+	local service told=$BATS_TEST_TMPDIR/told
+
+	for service in web calls; do
+		"$PLIMSOLL" trace --instance "$(namespace b1)" --service "$service" --verdict sent --count 12 --json \
+			>"$told.$service" 3>&- &
+		both_ask $!
+		wait $!
+	done
+	expect "$(jq -r '.protocol // empty' "$told.web" | sort -u)" = tcp
+	expect "$(jq -r '.protocol // empty' "$told.calls" | sort -u)" = udp
 }

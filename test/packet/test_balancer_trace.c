@@ -273,6 +273,7 @@ static const struct {
 	const char *client, *service, *backend;
 	uint32_t client_bits;
 	uint16_t client_port_offset, service_port;
+	uint8_t service_protocol;
 	uint64_t verdicts;
 	size_t told;
 } filters[] = {
@@ -283,6 +284,8 @@ static const struct {
 	{"another port of its", .client = CLIENT, .client_bits = 32, .client_port_offset = 1},
 	{"the service", .service = VIP, .service_port = VIP_PORT, .told = 1},
 	{"another port of the VIP's", .service = VIP, .service_port = VIP_PORT + 1, .told = 0},
+	{"the service in TCP", .service = VIP, .service_protocol = IPPROTO_TCP, .told = 1},
+	{"the service in UDP", .service = VIP, .service_protocol = IPPROTO_UDP, .told = 0},
 	{"another VIP", .service = "10.1.0.101", .service_port = VIP_PORT, .told = 0},
 	{"the backend", .backend = "10.1.0.12", .told = 1},
 	{"another backend", .backend = "10.1.0.11", .told = 0},
@@ -306,6 +309,7 @@ static void test_filters(void **state)
 		if (filters[i].service)
 			filter.service = ip_address(filters[i].service);
 		filter.service_port = htons(filters[i].service_port);
+		filter.service_protocol = filters[i].service_protocol;
 		if (filters[i].backend)
 			filter.backend = ip_address(filters[i].backend);
 		filter.verdicts = filters[i].verdicts ? filters[i].verdicts : ALL;

@@ -171,6 +171,7 @@ static struct trace_record record_of(enum verdict verdict)
 		.destination = address("10.1.0.100"),
 		.destination_port = htons(80),
 		.length_in = 74,
+		.protocol = IPPROTO_TCP,
 		.verdict = verdict,
 		.tcp_flags = 0x02,
 		.service = 1,
@@ -306,6 +307,7 @@ static void test_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(object, "service")), "web");
 	assert_string_equal(json_string_value(json_object_get(object, "client")),
 			    "10.1.0.201:40000");
+	assert_string_equal(json_string_value(json_object_get(object, "protocol")), "tcp");
 	assert_string_equal(json_string_value(json_object_get(object, "flow")), "new");
 	assert_string_equal(json_string_value(json_object_get(object, "backend")), "10.1.0.13");
 	assert_int_equal(json_array_size(candidates), 3);
@@ -379,15 +381,16 @@ static void test_packets_have_services(void **state)
 {
 	static const struct {
 		uint32_t service; /* as the data path has found; 0: it has not */
-		uint8_t tcp_flags;
+		uint8_t protocol;
 		uint16_t port;
 		const char *line; /* has that in it */
 	} cases[] = {
-		{1, 2, 8080, "forwarded every:8080 10.1.0.201:40000 "},
-		{0, 2, 8080, "forwarded every:8080 10.1.0.201:40000 "},
-		{0, 2, 80, "forwarded web 10.1.0.201:40000 "},
-		{0, 0, 53, "forwarded calls:53 10.1.0.201:40000 "},
-		{3, 0, 80, "forwarded calls:80 10.1.0.201:40000 "},
+		{1, IPPROTO_TCP, 8080, "forwarded every:8080 10.1.0.201:40000 [S] 74 bytes"},
+		{0, IPPROTO_TCP, 8080, "forwarded every:8080 10.1.0.201:40000 [S] 74 bytes"},
+		{0, IPPROTO_TCP, 80, "forwarded web 10.1.0.201:40000 [S] 74 bytes"},
+		{0, IPPROTO_UDP, 53, "forwarded calls:53 10.1.0.201:40000 udp 74 bytes"},
+		{3, IPPROTO_UDP, 80, "forwarded calls:80 10.1.0.201:40000 udp 74 bytes"},
+		{1, 0, 80, "forwarded every:80 10.1.0.201:40000 - 74 bytes"},
 	};
 
 	(void)state;
@@ -398,7 +401,7 @@ static void test_packets_have_services(void **state)
 		FILE *out = open_memstream(&text, &length);
 
 		record.service = cases[i].service;
-		record.tcp_flags = cases[i].tcp_flags;
+		record.protocol = cases[i].protocol;
 		record.destination_port = htons(cases[i].port);
 		trace_print(out, &with_every, &record, 0);
 		fclose(out);
