@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #define FILE_SIZE_MAX (16 << 20)
+#define READ_FIRST 4096
 #define KEY_PRINTED_MAX 40
 #define MESSAGE_MAX 4096
 
 struct text {
 	char *bytes;
 	size_t length;
+	size_t room;
 };
 
 /* A key may be one that we do not know, with anything in it. */
@@ -64,17 +66,30 @@ bool source_given_up(const struct config_source *source)
 	return source->mistakes >= MISTAKES_MAX;
 }
 
-/* One byte more than is allowed is read, to see that there is more. */
+/* Room for more, up to one byte more than is allowed: to see that there is more. */
+static bool grow(struct text *text)
+{
+	size_t room = text->room ? 2 * text->room : READ_FIRST;
+	char *bytes;
+
+	if (room > FILE_SIZE_MAX)
+		room = FILE_SIZE_MAX + 1;
+	bytes = realloc(text->bytes, room);
+	if (!bytes)
+		return false;
+	text->bytes = bytes;
+	text->room = room;
+	return true;
+}
+
 static int read_all(int file, struct text *text)
 {
 	ssize_t length;
 
-	text->length = 0;
-	text->bytes = malloc(FILE_SIZE_MAX + 1);
-	if (!text->bytes)
-		return -ENOMEM;
 	while (text->length <= FILE_SIZE_MAX) {
-		length = read(file, text->bytes + text->length, FILE_SIZE_MAX + 1 - text->length);
+		if (text->length == text->room && !grow(text))
+			return -ENOMEM;
+		length = read(file, text->bytes + text->length, text->room - text->length);
 		if (length < 0 && errno == EINTR)
 			continue;
 		if (length < 0)
