@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,6 +80,25 @@ static bool format_text(const struct field *field, const void *value, char text[
 	return *text;
 }
 
+void service_default_name(const struct service_config *service, char name[CONFIG_NAME_MAX])
+{
+	endpoint_format(&service->address, name);
+	/* One address may have a service in each protocol. */
+	if (service->protocol == IPPROTO_UDP)
+		strcat(name, "/udp");
+}
+
+/* What is called by its address was given no name, and none such could be given. */
+static bool format_name(const struct field *field, const void *value, char text[FIELD_TEXT_MAX])
+{
+	const struct service_config *service =
+		(const void *)((const char *)value - offsetof(struct service_config, name));
+	char fallback[CONFIG_NAME_MAX];
+
+	service_default_name(service, fallback);
+	return format_text(field, value, text) && strcmp(text, fallback) != 0;
+}
+
 static bool format_unicast(const struct field *field, const void *value, char text[FIELD_TEXT_MAX])
 {
 	(void)field;
@@ -146,7 +166,7 @@ static const struct {
 	{parse_choice, format_choice},
 	{parse_duration, format_duration},
 	{parse_interface, format_text},
-	{parse_name, format_text},
+	{parse_name, format_name},
 	{parse_number, format_number},
 	{parse_prime, format_number},
 	{parse_seed, format_seed},

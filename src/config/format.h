@@ -16,6 +16,9 @@ bool field_format(const struct field *field, const void *parent, char text[FIELD
 /* An item of a list of texts. */
 void item_format(const struct field *field, const void *item, char text[FIELD_TEXT_MAX]);
 
+/* What a service is called that has no name: as its address, with "/udp" behind it if it is of UDP. */
+void service_default_name(const struct service_config *service, char name[CONFIG_NAME_MAX]);
+
 /* Whether there is a way to write what the field's parser reads. */
 bool field_has_format(const struct field *field);
 

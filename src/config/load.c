@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "format.h"
 #include "reader.h"
 #include "source.h"
 #include "table.h"
@@ -73,12 +74,8 @@ static void name_services(struct config *config)
 	for (i = 0; i < config->service_count; i++) {
 		struct service_config *service = &config->services[i];
 
-		if (service->name[0] || !address_is_set(service->address.address))
-			continue;
-		endpoint_format(&service->address, service->name);
-		/* One address may have a service in each protocol. */
-		if (service->protocol == IPPROTO_UDP)
-			strcat(service->name, "/udp");
+		if (!service->name[0] && address_is_set(service->address.address))
+			service_default_name(service, service->name);
 	}
 }
 

@@ -273,6 +273,29 @@ static void test_round_trip_of_a_server(void **state)
 	config_free(config);
 }
 
+/* They are called by their addresses, which have characters that no name in a file has. */
+static void test_round_trip_without_names(void **state)
+{
+	struct fixture *fixture = *state;
+	struct config *config, *again;
+
+	config = read_text(fixture, CONFIG_SERVER,
+			   "interfaces: [eth0]\nbalancers: []\nservices:\n"
+			   "  - {address: '10.1.0.100:*'}\n"
+			   "  - {address: '10.1.0.100:53', protocol: udp}\n"
+			   "  - {address: '[2001:db8::64]:80'}\n"
+			   "  - {address: '10.1.0.100:80', name: '10.1.0.100:80'}\n"
+			   "  - {address: '10.1.0.100:81', name: '10.1.0.100:82'}\n");
+	again = round_trip(fixture, config);
+	expect_difference(fixture, config, again, "");
+	assert_string_equal(again->services[0].name, "10.1.0.100:*");
+	assert_string_equal(again->services[1].name, "10.1.0.100:53/udp");
+	assert_string_equal(again->services[2].name, "[2001:db8::64]:80");
+	assert_string_equal(again->services[4].name, "10.1.0.100:82");
+	config_free(again);
+	config_free(config);
+}
+
 /* Who gives a key a parser of its own has to say how its value is written. */
 static void expect_formats(const struct mapping *mapping)
 {
@@ -299,6 +322,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_differences_of_a_server, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_round_trip_of_a_server, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_round_trip_without_names, setup, teardown),
 		cmocka_unit_test(test_every_key_can_be_written),
 	};
 
