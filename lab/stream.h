@@ -168,7 +168,8 @@ void talk_end(struct ask *ask, struct talk *talk);
 /* What epoll says of it. May end the talk. */
 void talk_event(struct ask *ask, struct talk *talk, uint32_t events);
 
-void talk_break(struct ask *ask, struct talk *talk, enum stream_break why);
+/* error: errno's value, or 0 where it was none. */
+void talk_break(struct ask *ask, struct talk *talk, enum stream_break why, int error);
 
 /* It has come to its end, in order or not. Defined by the loop; frees a brief one. */
 void ask_ended(struct ask *ask, struct talk *talk);

@@ -99,11 +99,11 @@ static void find_silent(struct ask *ask)
 
 	for (uint64_t i = 0; i < ask->live; i++)
 		if (is_silent(ask, &ask->talks[i]))
-			talk_break(ask, &ask->talks[i], BREAK_SILENT);
+			talk_break(ask, &ask->talks[i], BREAK_SILENT, 0);
 	for (struct talk *talk = ask->brief; talk; talk = next) {
 		next = talk->next;
 		if (is_silent(ask, talk))
-			talk_break(ask, talk, BREAK_SILENT);
+			talk_break(ask, talk, BREAK_SILENT, 0);
 	}
 }
 

@@ -13,6 +13,8 @@
 
 struct peer {
 	int fd;
+	struct sockaddr_in client;
+	int error; /* errno's value, if it has not come to its end */
 	struct stream_hello hello;
 	size_t greeted; /* bytes of the hello that have come */
 	struct stream_trailer trailer;
@@ -96,8 +98,10 @@ static bool peer_send(int epoll, struct peer *peer)
 	peer->blocked = false;
 	while ((length = peer_compose(peer, bytes))) {
 		sent = send(peer->fd, bytes, length, MSG_NOSIGNAL);
-		if (sent < 0 && errno != EAGAIN)
+		if (sent < 0 && errno != EAGAIN) {
+			peer->error = errno;
 			return false;
+		}
 		if (sent > 0) {
 			count_spoilt(peer, (uint64_t)sent);
 			peer->sent += (uint64_t)sent;
@@ -134,43 +138,71 @@ static bool peer_receive(struct peer *peer)
 	ssize_t length = recv(peer->fd, bytes, sizeof(bytes), 0);
 	ssize_t head;
 
-	if (length < 0)
-		return errno == EAGAIN;
+	if (length < 0) {
+		peer->error = errno == EAGAIN ? 0 : errno;
+		return !peer->error;
+	}
 	peer->client_done = length == 0;
 	head = peer_greet(peer, bytes, (size_t)length);
-	if (head < 0)
+	if (head < 0) {
+		peer->error = EPROTO;
 		return false;
+	}
 	peer->trailer.wrong += stream_wrong(peer->hello.seed, peer->trailer.received, bytes + head,
 					    (size_t)(length - head));
 	peer->trailer.received += (uint64_t)(length - head);
 	return true;
 }
 
+/* One that has not come to its end, as this side sees it. */
+static void tell_lost(const struct peer *peer)
+{
+	static uint64_t told;
+	char address[INET_ADDRSTRLEN];
+
+	if (told++ >= STREAM_BREAKS_TOLD)
+		return;
+	printf("lost: %s:%u, after %lu bytes: %s\n",
+	       inet_ntop(AF_INET, &peer->client.sin_addr, address, sizeof(address)),
+	       ntohs(peer->client.sin_port), peer->sent, strerror(peer->error));
+	fflush(stdout);
+}
+
 static void peer_event(int epoll, struct peer *peer, uint32_t events)
 {
 	bool goes_on = !(events & (EPOLLERR | EPOLLHUP));
+	socklen_t length = sizeof(peer->error);
 
+	if (!goes_on)
+		getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &peer->error, &length);
 	if (goes_on && events & EPOLLIN)
 		goes_on = peer_receive(peer);
 	if (goes_on)
 		goes_on = peer_send(epoll, peer);
-	if (!goes_on)
-		peer_close(peer);
+	if (goes_on)
+		return;
+	if (peer->error)
+		tell_lost(peer);
+	peer_close(peer);
 }
 
 static void accept_all(int epoll, int listener)
 {
 	struct epoll_event event = {.events = EPOLLIN};
+	struct sockaddr_in client;
+	socklen_t length = sizeof(client);
 	struct peer *peer;
 	int fd;
 
-	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+	while ((fd = accept4(listener, (struct sockaddr *)&client, &length,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		peer = calloc(1, sizeof(*peer));
 		if (!peer) {
 			close(fd);
 			return;
 		}
 		peer->fd = fd;
+		peer->client = client;
 		event.data.ptr = peer;
 		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
 			peer_close(peer);

@@ -35,11 +35,30 @@ const char *const break_names[] = {
 #undef BREAK_NAME
 };
 
-void talk_break(struct ask *ask, struct talk *talk, enum stream_break why)
+/* What is needed to look for it in a capture and in the peers' logs. */
+static void tell_break(const struct ask *ask, const struct talk *talk, enum stream_break why,
+		       int error)
+{
+	struct sockaddr_in own = {0};
+	socklen_t length = sizeof(own);
+	char address[INET_ADDRSTRLEN];
+	struct timespec now;
+
+	getsockname(talk->fd, (struct sockaddr *)&own, &length);
+	clock_gettime(CLOCK_REALTIME, &now);
+	fprintf(stderr,
+		"broken: %s %s, %s:%u, of %.8s, %.1f ms old, after %lu bytes: %s, at %lld.%06ld\n",
+		talk->live ? "live" : "new", break_names[why],
+		inet_ntop(AF_INET, &own.sin_addr, address, sizeof(address)), ntohs(own.sin_port),
+		talk->name[0] ? talk->name : "nobody",
+		(double)(ask->now - talk->begun_ns) / NS_PER_MS, talk->received,
+		error ? strerror(error) : "no error", (long long)now.tv_sec, now.tv_nsec / 1000);
+}
+
+void talk_break(struct ask *ask, struct talk *talk, enum stream_break why, int error)
 {
 	if (ask->broken < STREAM_BREAKS_TOLD)
-		fprintf(stderr, "broken: %s %s, %.8s, after %lu bytes\n",
-			talk->live ? "live" : "new", break_names[why], talk->name, talk->received);
+		tell_break(ask, talk, why, error);
 	ask->broken++;
 	ask->breaks[talk->live][why]++;
 	talk_close(ask, talk);
@@ -86,7 +105,7 @@ void talk_send(struct ask *ask, struct talk *talk)
 		talk->sent += (uint64_t)sent;
 		ask->sent += (uint64_t)sent;
 	} else if (errno != EAGAIN) {
-		talk_break(ask, talk, BREAK_RESET);
+		talk_break(ask, talk, BREAK_RESET, errno);
 	}
 }
 
@@ -98,7 +117,7 @@ void talk_end(struct ask *ask, struct talk *talk)
 		talk->quiet_ns = ask->now;
 	talk->ending = true;
 	if (shutdown(talk->fd, SHUT_WR))
-		talk_break(ask, talk, BREAK_RESET);
+		talk_break(ask, talk, BREAK_RESET, errno);
 }
 
 /* The handshake is over. Returns false when the talk is, too. */
@@ -110,9 +129,11 @@ static bool talk_opened(struct ask *ask, struct talk *talk)
 	int error = 0;
 
 	getsockopt(talk->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	if (error || send(talk->fd, &talk->hello, sizeof(talk->hello), MSG_NOSIGNAL) !=
-			     sizeof(talk->hello)) {
-		talk_break(ask, talk, BREAK_REFUSED);
+	if (!error &&
+	    send(talk->fd, &talk->hello, sizeof(talk->hello), MSG_NOSIGNAL) != sizeof(talk->hello))
+		error = errno;
+	if (error) {
+		talk_break(ask, talk, BREAK_REFUSED, error);
 		return false;
 	}
 	epoll_ctl(ask->epoll, EPOLL_CTL_MOD, talk->fd, &event);
@@ -155,11 +176,11 @@ static void talk_receive(struct ask *ask, struct talk *talk)
 	if (length < 0 && errno == EAGAIN)
 		return;
 	if (length <= 0) {
-		talk_break(ask, talk, length ? BREAK_RESET : BREAK_ENDED);
+		talk_break(ask, talk, length ? BREAK_RESET : BREAK_ENDED, length ? errno : 0);
 		return;
 	}
 	if ((uint64_t)length > owed - talk->received) {
-		talk_break(ask, talk, BREAK_MISCOUNTED);
+		talk_break(ask, talk, BREAK_MISCOUNTED, 0);
 		return;
 	}
 	if (ask->now - talk->quiet_ns > ask->longest_quiet_ns)
@@ -175,7 +196,7 @@ static void talk_receive(struct ask *ask, struct talk *talk)
 	if (!talk->ending && !talk->live) {
 		talk_end(ask, talk);
 	} else if (talk->ending && talk->trailer.received != talk->sent) {
-		talk_break(ask, talk, BREAK_MISCOUNTED);
+		talk_break(ask, talk, BREAK_MISCOUNTED, 0);
 	} else if (talk->ending) {
 		ask->wrong += talk->trailer.wrong;
 		talk_close(ask, talk);
