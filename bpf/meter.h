@@ -35,6 +35,7 @@ struct metered {
 enum response {
 	RESPONSE_USUAL,
 	RESPONSE_REPEATED, /* a SYN-ACK that had been sent before */
+	RESPONSE_WITHHELD, /* likewise, and better not sent again now */
 	RESPONSE_REFUSAL, /* a reset to a connection that was shaking hands or waiting */
 };
 
@@ -154,8 +155,11 @@ static __always_inline int meter_syn(struct metrics *metrics, struct server_stat
 {
 	if (meter_state(metered->value) == METER_SYN_DATA ||
 	    (shakes_hands(metered) &&
-	     meter_age(metered->value, metered->now_ns) < METER_HANDSHAKE_TICKS))
+	     meter_age(metered->value, metered->now_ns) < METER_HANDSHAKE_TICKS)) {
+		if (meter_state(metered->value) == METER_SYN_ACK)
+			meter_set(metrics, metered, meter_again(metered->value, metered->now_ns));
 		return 0;
+	}
 	meter_put(metrics, metered, meter_syn_value(metered, packet));
 	stats->connections++;
 	return packet->payload_length != 0;
@@ -227,6 +231,44 @@ __noinline int meter_request(struct __sk_buff *skb, struct packet *packet)
 	return 0;
 }
 
+/* Is no balancer heard? */
+static __always_inline int is_cut_off(const struct server_settings *set, __u64 now)
+{
+	__u32 i;
+
+	for (i = 0; i < BALANCERS_MAX && i < set->peer_count; i++) {
+		__u32 index = i;
+		const struct peer *peer = bpf_map_lookup_elem(&peers, &index);
+
+		if (peer && (__s64)(now - peer->heard_ns) < (__s64)set->balancer_silence_ns)
+			return 0;
+	}
+	return 1;
+}
+
+/*
+ * Whether a SYN-ACK that is sent again had better not be. Both ends repeat theirs after the same time, each by its
+ * own clock. Where this server was cut off since, the balancer may have given it up, and sends the client's SYN
+ * to another: then two servers answer, the client takes the first, and the other resets it. So this is left to
+ * the client's SYN, if that has not come yet; but only once, for a client that has had the first answer
+ * repeats none. Of its own for the verifier.
+ */
+#define METER_REPEAT_TICKS (METER_TICKS(1) / 2)
+__noinline int is_better_withheld(__u64 value, __u64 now)
+{
+	struct server_settings *set;
+	struct metrics *load;
+	__u32 zero = 0;
+	__u64 age = meter_age(value, now);
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	if (!set || !load || !set->peer_count || age < METER_REPEAT_TICKS)
+		return 0;
+	return ((meter_tick(now) - load->back_tick) & METER_TIME_MASK) < age ||
+	       is_cut_off(set, now);
+}
+
 static __always_inline enum response meter_syn_ack(struct __sk_buff *skb, struct metrics *metrics,
 						   const struct metered *metered,
 						   const struct packet *packet)
@@ -234,6 +276,10 @@ static __always_inline enum response meter_syn_ack(struct __sk_buff *skb, struct
 	enum meter_state state = meter_state(metered->value);
 	__u32 level = 0;
 
+	if (state == METER_SYN_ACK && is_better_withheld(metered->value, metered->now_ns)) {
+		meter_set(metrics, metered, meter_again(metered->value, metered->now_ns));
+		return RESPONSE_WITHHELD;
+	}
 	if (state != METER_SYN && state != METER_SYN_DATA)
 		return RESPONSE_REPEATED;
 	if (state == METER_SYN_DATA && (__u32)metered->value == packet->acknowledged) {

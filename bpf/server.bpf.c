@@ -108,6 +108,16 @@ static __always_inline int is_heard(const struct packet *packet, __u32 tunnel)
 	       peer_sent(peer, 1, packet->eth->h_source, tunnel);
 }
 
+static __always_inline void hear(struct peer *peer, const struct server_settings *set, __u64 now)
+{
+	__u32 zero = 0;
+	struct metrics *load = bpf_map_lookup_elem(&metrics, &zero);
+
+	if (load && now - peer->heard_ns > set->balancer_silence_ns)
+		load->back_tick = meter_tick(now);
+	peer->heard_ns = now;
+}
+
 /*
  * The balancer that sent the packet lives, and may have sent a new connection. tunnel: what
  * take_off_tunnel() has told. Of its own for the verifier, which otherwise walks through the loop once
@@ -131,7 +141,7 @@ __noinline int peer_heard(struct __sk_buff *skb, __u32 tunnel, int is_new)
 		/* To the tick is enough. Written no more often: the line belongs to all CPUs. */
 		if (peer->heard_tick != tick) {
 			peer->heard_tick = tick;
-			peer->heard_ns = bpf_ktime_get_coarse_ns();
+			hear(peer, set, bpf_ktime_get_coarse_ns());
 		}
 		if (is_new)
 			__sync_fetch_and_add(&peer->connections_seen, 1);
@@ -279,6 +289,15 @@ static __always_inline void clamp(struct __sk_buff *skb, const struct server_set
 			  set->mtu - headers);
 }
 
+/*
+ * A packet that was dropped here would cost its connection: the kernel forgets a handshake whose answer it
+ * could not send. So it comes back, as a frame to somebody else's address, of which no host takes notice.
+ */
+static __always_inline int withhold(const struct __sk_buff *skb)
+{
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+}
+
 SEC("tc")
 int server_egress(struct __sk_buff *skb)
 {
@@ -317,6 +336,10 @@ int server_egress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (says_something(&packet))
 		response = meter_response(skb, &packet, now);
+	if (response == RESPONSE_WITHHELD) {
+		stats->skips[SKIP_WITHHELD]++;
+		return withhold(skb);
+	}
 	if (load->outer_length && packet.tcp_flags & TCP_BIT_SYN)
 		clamp(skb, set, load, &packet);
 	if (!set->peer_count || set->only_polled)
