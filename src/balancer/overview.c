@@ -85,12 +85,11 @@ json_t *status_services_json(const struct status *status)
 
 json_t *status_service_json(const struct status *status, const char *name)
 {
-	const struct dataplane *dataplane = status->dataplane;
+	size_t i;
 
-	for (size_t i = 0; i < dataplane->config->service_count; i++)
-		if (!strcmp(dataplane->services[i].config->name, name))
-			return describe_service(status, i, first_member(status->dataplane, i));
-	return NULL;
+	return status_find_service(status, name, &i) ?
+		       describe_service(status, i, first_member(status->dataplane, i)) :
+		       NULL;
 }
 
 static bool is_called(const struct service_config *service, const char *word)

@@ -12,6 +12,7 @@
 #include "balancer/metrics.h"
 #include "http/files.h"
 #include "http/metrics.h"
+#include "identity.h"
 
 static void answer_status(struct http_request *request, void *context)
 {
@@ -194,6 +195,13 @@ static void answer_config(struct http_request *request, void *context)
 	daemon_answer_config(&sources->balancer->daemon, request);
 }
 
+static void answer_instance(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+
+	identity_answer(&sources->balancer->daemon, request);
+}
+
 static void answer_backends(struct http_request *request, void *context)
 {
 	const struct sources *sources = context;
@@ -248,6 +256,7 @@ static void answer_metrics(struct http_request *request, void *context)
 
 const struct http_route balancer_routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/status", answer_status},
+	{EVHTTP_REQ_GET, false, "/api/v1/instance", answer_instance},
 	{EVHTTP_REQ_GET, false, "/api/v1/services", answer_services},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*", answer_service},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*/backends/*", answer_backend},

@@ -55,7 +55,10 @@ int answer_fail(bool json, const char *format, ...)
 /* runtime_find() tells people by itself, and what there is to choose from. */
 int answer_instance(bool json, const char *wanted, char name[INSTANCE_NAME_MAX])
 {
-	int err = runtime_find(wanted, name, INSTANCE_NAME_MAX);
+	int err;
+
+	client_show_waiting(isatty(STDERR_FILENO));
+	err = runtime_find(wanted, name, INSTANCE_NAME_MAX);
 
 	if (err && json && wanted)
 		answer_fail(true, "there is no instance %s", wanted);
@@ -64,14 +67,14 @@ int answer_instance(bool json, const char *wanted, char name[INSTANCE_NAME_MAX])
 	return err;
 }
 
-json_t *answer_status(bool json, const char *instance)
+json_t *answer_get(bool json, const char *instance, const char *path)
 {
-	json_t *status = NULL;
+	json_t *answer = NULL;
 
-	if (!client_get(instance, "/api/v1/status", &status))
-		return status;
-	answer_fail(json, "%s", client_error(status));
-	json_decref(status);
+	if (!client_get(instance, path, &answer))
+		return answer;
+	answer_fail(json, "%s", client_error(answer));
+	json_decref(answer);
 	return NULL;
 }
 

@@ -27,8 +27,12 @@ int answer_fail(bool json, const char *format, ...) __attribute__((format(printf
 /* As runtime_find(), and the failure is told in either manner. */
 int answer_instance(bool json, const char *wanted, char name[INSTANCE_NAME_MAX]);
 
-/* The status of the instance's daemon, a new reference; NULL and told if there is none. */
-json_t *answer_status(bool json, const char *instance);
+/* What the instance's daemon answers on a path, a new reference; NULL and told if it does not. */
+json_t *answer_get(bool json, const char *instance, const char *path);
+
+/* Everything; and who it is, its role and what its services are called: with thousands of them much less. */
+#define STATUS_PATH "/api/v1/status"
+#define IDENTITY_PATH "/api/v1/instance"
 
 /* Flushes what was printed. Returns the status, or EXIT_FAILURE if it could not be written. */
 int answer_end(int status);

@@ -2,7 +2,6 @@
 /* `plimsoll weight`, `drain` and `undrain`: what is changed of a backend while its balancer runs. */
 #include "cli/change.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,16 +43,8 @@ _Static_assert(WEIGHT_MAX == 1000, "the help of WEIGHT");
 
 bool change_path(const struct target *target, bool with_backend, char path[PATH_TEXT_MAX])
 {
-	char *service = curl_easy_escape(NULL, target->service, 0);
-	char *backend = curl_easy_escape(NULL, target->backend, 0);
-	int length = PATH_TEXT_MAX;
-
-	if (service && backend)
-		length = snprintf(path, PATH_TEXT_MAX, "/api/v1/services/%s/backends%s%s", service,
-				  with_backend ? "/" : "", with_backend ? backend : "");
-	curl_free(service);
-	curl_free(backend);
-	if (length < PATH_TEXT_MAX)
+	if (client_service_path(target->service, with_backend ? "/backends/" : "/backends",
+				with_backend ? target->backend : "", path))
 		return true;
 	answer_fail(target->json, "no service and no backend has so long a name");
 	return false;
@@ -79,17 +70,17 @@ static void print_backend(const struct target *target, const json_t *answer)
 /* A server's daemon would only say that nothing is changed there. */
 static int require_balancer(const struct target *target, const char *instance)
 {
-	json_t *status = answer_status(target->json, instance);
-	const char *role = json_string_value(json_object_get(status, "role"));
-	int err = status ? 0 : -EIO;
+	json_t *identity = answer_get(target->json, instance, IDENTITY_PATH);
+	const char *role = json_string_value(json_object_get(identity, "role"));
+	int err = identity ? 0 : -EIO;
 
-	if (status && (!role || strcmp(role, "balancer") != 0)) {
+	if (identity && (!role || strcmp(role, "balancer") != 0)) {
 		answer_fail(target->json,
 			    "instance %s is no balancer; services and backends are a balancer's",
 			    instance);
 		err = -EINVAL;
 	}
-	json_decref(status);
+	json_decref(identity);
 	return err;
 }
 

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define PATH_TEXT_MAX 512
+#include "cli/client.h"
 
 /* Of whom, whatever it is that is changed. */
 struct target {

@@ -10,11 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "runtime.h"
 
 #define TIMEOUT_SECONDS 5L /* a daemon answers within milliseconds */
 #define CHANGE_SECONDS 60L /* where thousands of rings are built anew, it takes longer */
 #define HTTP_OK 200
+#define SECOND_NS 1000000000ULL
 
 /* One exchange. `text` belongs to `body`, and is whole after fclose(). */
 struct exchange {
@@ -24,7 +26,46 @@ struct exchange {
 	FILE *body;
 	char *text;
 	size_t length;
+	const char *instance; /* for who waits */
+	uint64_t began_ns;
+	uint64_t told_seconds; /* how long it takes already; 0 = not told */
 };
+
+static bool shows_waiting;
+
+void client_show_waiting(bool shows)
+{
+	shows_waiting = shows;
+}
+
+/* By libcurl, at least once a second. */
+static int tell_waiting(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total,
+			curl_off_t up_now)
+{
+	struct exchange *exchange = context;
+	uint64_t seconds = (now_ns() - exchange->began_ns) / SECOND_NS;
+
+	(void)total;
+	(void)up_total;
+	(void)up_now;
+	if (seconds == exchange->told_seconds)
+		return 0;
+	fprintf(stderr, "\rwaiting for the daemon of instance %s: %llu s", exchange->instance,
+		(unsigned long long)seconds);
+	if (now)
+		fprintf(stderr, ", %.1f MB have come", (double)now / 1e6);
+	exchange->told_seconds = seconds;
+	return 0;
+}
+
+static void show_waiting(struct exchange *exchange, const char *instance)
+{
+	exchange->instance = instance;
+	exchange->began_ns = now_ns();
+	curl_easy_setopt(exchange->curl, CURLOPT_XFERINFOFUNCTION, tell_waiting);
+	curl_easy_setopt(exchange->curl, CURLOPT_XFERINFODATA, exchange);
+	curl_easy_setopt(exchange->curl, CURLOPT_NOPROGRESS, 0L);
+}
 
 __attribute__((format(printf, 3, 4))) static int fail(int err, json_t **answer, const char *format,
 						      ...)
@@ -99,6 +140,7 @@ static void exchange_close(struct exchange *exchange)
 static CURLcode exchange_run(struct exchange *exchange, const char *socket_path, const char *path)
 {
 	char url[1024];
+	CURLcode code;
 
 	snprintf(url, sizeof(url), "http://localhost%s", path);
 	curl_easy_setopt(exchange->curl, CURLOPT_URL, url);
@@ -107,7 +149,10 @@ static CURLcode exchange_run(struct exchange *exchange, const char *socket_path,
 	curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT, exchange->patience);
 	curl_easy_setopt(exchange->curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, exchange->body);
-	return curl_easy_perform(exchange->curl);
+	code = curl_easy_perform(exchange->curl);
+	if (exchange->told_seconds)
+		fputs("\r\033[K", stderr);
+	return code;
 }
 
 /* change: NULL to ask only, or what the method says. method: NULL for GET and POST. */
@@ -163,6 +208,8 @@ static int client_exchange(const char *socket_path, const char *instance, const 
 		err = exchange_prepare(&exchange, method, change);
 	if (err)
 		goto out;
+	if (shows_waiting)
+		show_waiting(&exchange, instance);
 	code = exchange_run(&exchange, socket_path, path);
 	if (code == CURLE_OK)
 		err = exchange_read(&exchange, instance, answer);
@@ -198,6 +245,21 @@ int client_delete(const char *instance, const char *path, json_t **answer)
 
 	runtime_path(instance, "api.sock", socket_path, sizeof(socket_path));
 	return client_exchange(socket_path, instance, path, "DELETE", NULL, answer);
+}
+
+bool client_service_path(const char *service, const char *behind, const char *last,
+			 char path[PATH_TEXT_MAX])
+{
+	char *service_word = curl_easy_escape(NULL, service, 0);
+	char *last_word = curl_easy_escape(NULL, last, 0);
+	int length = PATH_TEXT_MAX;
+
+	if (service_word && last_word)
+		length = snprintf(path, PATH_TEXT_MAX, "/api/v1/services/%s%s%s", service_word,
+				  behind, last_word);
+	curl_free(service_word);
+	curl_free(last_word);
+	return length < PATH_TEXT_MAX;
 }
 
 const char *client_error(const json_t *answer)

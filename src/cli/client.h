@@ -4,6 +4,9 @@
 #define PLIMSOLL_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
+
+#define PATH_TEXT_MAX 512
 
 /*
  * GETs path ("/api/v1/status"). *answer is a new reference in any case: what the daemon said, or
@@ -23,6 +26,13 @@ int client_delete(const char *instance, const char *path, json_t **answer);
 /* client_get() by the path of the socket; the instance's name is for the messages only. */
 int client_get_from(const char *socket_path, const char *instance, const char *path,
 		    json_t **answer);
+
+/* "/api/v1/services/web", what is behind it, and a last name ("" = none). False if that is too long. */
+bool client_service_path(const char *service, const char *behind, const char *last,
+			 char path[PATH_TEXT_MAX]);
+
+/* Whether an answer that takes its time is waited for with a line on stderr, which is wiped out again. */
+void client_show_waiting(bool shows);
 
 /* The "error" of an answer, or a sentence that there is none. */
 const char *client_error(const json_t *answer);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "runtime.h"
@@ -79,17 +80,17 @@ static void offer_instance(const char *name, void *context)
 	offer(context, name, "instance");
 }
 
-/* What the instance meant tells of itself, as `plimsoll show --json` does; NULL if it does not. */
-static json_t *ask_instance(const struct line *line)
+/* What the instance meant answers; NULL if it does not. */
+static json_t *ask_instance(const struct line *line, const char *path)
 {
 	char instance[sizeof(((struct runtime *)NULL)->name)];
-	json_t *status = NULL;
+	json_t *answer = NULL;
 
 	if (runtime_find(option_word(line, "--instance"), instance, sizeof(instance)))
 		return NULL;
-	if (!client_get(instance, "/api/v1/status", &status))
-		return status;
-	json_decref(status);
+	if (!client_get(instance, path, &answer))
+		return answer;
+	json_decref(answer);
 	return NULL;
 }
 
@@ -100,15 +101,15 @@ static const char *text_of(const json_t *object, const char *key)
 
 static void offer_services(const struct line *line)
 {
-	json_t *status = ask_instance(line), *service;
+	json_t *identity = ask_instance(line, IDENTITY_PATH), *service;
 	size_t i;
 
-	json_array_foreach (json_object_get(status, "services"), i, service) {
+	json_array_foreach (json_object_get(identity, "services"), i, service) {
 		offer(line, text_of(service, "name"), text_of(service, "address"));
 		if (!text_of(service, "name"))
 			offer(line, text_of(service, "address"), "service");
 	}
-	json_decref(status);
+	json_decref(identity);
 }
 
 /* Of the service that the line names; of all, if it names none. */
@@ -126,26 +127,19 @@ static const char *service_word(const struct line *line)
 	return NULL;
 }
 
-static bool is_service(const json_t *service, const char *word)
-{
-	const char *name = text_of(service, "name"), *address = text_of(service, "address");
-
-	return !word || (name && !strcmp(name, word)) || (address && !strcmp(address, word));
-}
-
 static void offer_backends(const struct line *line)
 {
-	json_t *status = ask_instance(line), *service, *backend;
 	const char *wanted = service_word(line);
-	size_t i, j;
+	char path[PATH_TEXT_MAX] = "/api/v1/backends";
+	json_t *answer, *backend;
+	size_t i;
 
-	json_array_foreach (json_object_get(status, "services"), i, service) {
-		if (!is_service(service, wanted))
-			continue;
-		json_array_foreach (json_object_get(service, "backends"), j, backend)
-			offer(line, text_of(backend, "address"), text_of(backend, "state"));
-	}
-	json_decref(status);
+	if (wanted && !client_service_path(wanted, "", "", path))
+		return;
+	answer = ask_instance(line, path);
+	json_array_foreach (json_object_get(answer, "backends"), i, backend)
+		offer(line, text_of(backend, "address"), text_of(backend, "state"));
+	json_decref(answer);
 }
 
 /* "a|b|c" */

@@ -166,28 +166,51 @@ static int list_services(struct kernel *kernel, bool json)
 	return err ? tell_map(kernel, "services", err, json) : 0;
 }
 
+#define PLACE_TEXT_MAX (ENDPOINT_TEXT_MAX + sizeof("/tcp"))
+
+static const char *place_text(const char *address, const char *protocol, char *text)
+{
+	snprintf(text, PLACE_TEXT_MAX, "%s/%s", address, protocol);
+	return text;
+}
+
+/* {"10.1.0.100:80/tcp": "web"}: names are looked up thousands of times. */
+static json_t *names_by_place(const json_t *services)
+{
+	json_t *names = json_object(), *service;
+	char text[PLACE_TEXT_MAX];
+	size_t i;
+
+	json_array_foreach (services, i, service) {
+		const char *address = json_string_value(json_object_get(service, "address"));
+		const char *protocol = json_string_value(json_object_get(service, "protocol"));
+
+		if (address && protocol)
+			json_object_set(names, place_text(address, protocol, text),
+					json_object_get(service, "name"));
+	}
+	return names;
+}
+
 /* What the services are called, only the daemon knows; it may have been killed. */
 static void name_services(struct kernel *kernel, const char *instance)
 {
-	json_t *status = NULL, *service;
-	char text[ENDPOINT_TEXT_MAX];
-	size_t i, j;
+	char text[ENDPOINT_TEXT_MAX], place[PLACE_TEXT_MAX];
+	json_t *identity = NULL, *names;
+	const char *name;
 
-	if (client_get(instance, "/api/v1/status", &status)) {
-		json_decref(status);
-		return;
-	}
-	json_array_foreach (json_object_get(status, "services"), i, service) {
-		const char *address = json_string_value(json_object_get(service, "address"));
-		const char *name = json_string_value(json_object_get(service, "name"));
-		const char *protocol = json_string_value(json_object_get(service, "protocol"));
+	(void)client_get(instance, IDENTITY_PATH, &identity);
+	names = names_by_place(json_object_get(identity, "services"));
+	for (size_t i = 0; i < kernel->service_count; i++) {
+		struct known_service *service = &kernel->services[i];
 
-		for (j = 0; address && name && protocol && j < kernel->service_count; j++)
-			if (!strcmp(key_text(&kernel->services[j].key, text), address) &&
-			    !strcmp(protocol_text(&kernel->services[j]), protocol))
-				snprintf(kernel->services[j].name, SERVICE_NAME_MAX, "%s", name);
+		place_text(key_text(&service->key, text), protocol_text(service), place);
+		name = json_string_value(json_object_get(names, place));
+		if (name)
+			snprintf(service->name, SERVICE_NAME_MAX, "%s", name);
 	}
-	json_decref(status);
+	json_decref(names);
+	json_decref(identity);
 }
 
 int kernel_open(struct kernel *kernel, const char *instance, bool json)

@@ -185,7 +185,7 @@ int load_command(int argc, char **argv)
 		return err;
 	if (answer_instance(request.json, request.instance, instance))
 		return EXIT_FAILURE;
-	status = answer_status(request.json, instance);
+	status = answer_get(request.json, instance, STATUS_PATH);
 	if (!status)
 		return EXIT_FAILURE;
 	err = tell(&request, status);

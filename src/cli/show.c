@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/answer.h"
 #include "cli/client.h"
@@ -26,19 +27,14 @@ const struct option_row show_options[] = {
 	{0},
 };
 
-/* What of the status is asked for. */
-struct subject {
-	json_t *service; /* NULL: all */
-	json_t *backend; /* NULL: all of the service's */
-};
-
+/* Of a list, by its name or address, a new reference; NULL and told if there is none. */
 static json_t *find(bool json, const char *kind, const json_t *list, const char *word)
 {
 	json_t *found = show_find(list, word);
 	char *names;
 
 	if (found)
-		return found;
+		return json_incref(found);
 	names = show_names(list);
 	answer_fail(json, "there is no %s \"%s\" here; there are: %s", kind, word,
 		    names && *names ? names : "none");
@@ -46,39 +42,69 @@ static json_t *find(bool json, const char *kind, const json_t *list, const char 
 	return NULL;
 }
 
-/* False if there is no such thing, and told. */
-static bool find_subject(const char **values, const json_t *status, struct subject *subject)
+/* Likewise. Of a server's services the identity has all that there is. */
+static json_t *ask_service(bool json, const char *instance, const char *wanted)
 {
-	bool json = values[JSON];
+	json_t *identity = answer_get(json, instance, IDENTITY_PATH), *service = NULL;
+	const char *role = json_string_value(json_object_get(identity, "role"));
+	char path[PATH_TEXT_MAX];
 
-	*subject = (struct subject){0};
-	if (!values[SERVICE])
-		return true;
-	subject->service =
-		find(json, "service", json_object_get(status, "services"), values[SERVICE]);
-	if (!subject->service || !values[BACKEND])
-		return subject->service;
-	subject->backend = find(json, "backend", json_object_get(subject->service, "backends"),
-				values[BACKEND]);
-	return subject->backend;
+	if (identity)
+		service = find(json, "service", json_object_get(identity, "services"), wanted);
+	if (service && role && !strcmp(role, "balancer")) {
+		json_decref(service);
+		service = client_service_path(wanted, "", "", path) ?
+				  answer_get(json, instance, path) :
+				  NULL;
+	}
+	json_decref(identity);
+	return service;
 }
 
-static void show_subject(const struct subject *subject, json_t *status, bool json)
+/* Returns the exit status, as those below. */
+static int show_all(bool json, const char *instance)
 {
-	if (json)
-		answer_print(subject->backend ? subject->backend :
-			     subject->service ? subject->service :
-						status,
-			     JSON_INDENT(2));
-	else if (subject->backend)
-		show_render_backend(stdout, subject->service, subject->backend, wants_colour());
-	else if (subject->service)
-		show_render_service(stdout, subject->service, wants_colour());
-	else
+	json_t *status = answer_get(json, instance, STATUS_PATH);
+	int result = status ? EXIT_SUCCESS : EXIT_FAILURE;
+
+	if (status && json)
+		answer_print(status, JSON_INDENT(2));
+	else if (status)
 		show_render(stdout, status, wants_colour());
+	json_decref(status);
+	return result;
 }
 
-/* Returns the exit status. */
+static int show_service(bool json, const char *instance, const char *wanted)
+{
+	json_t *service = ask_service(json, instance, wanted);
+	int result = service ? EXIT_SUCCESS : EXIT_FAILURE;
+
+	if (service && json)
+		answer_print(service, JSON_INDENT(2));
+	else if (service)
+		show_render_service(stdout, service, wants_colour());
+	json_decref(service);
+	return result;
+}
+
+static int show_backend(bool json, const char *instance, const char *wanted, const char *address)
+{
+	json_t *service = ask_service(json, instance, wanted), *backend = NULL;
+	int result;
+
+	if (service)
+		backend = find(json, "backend", json_object_get(service, "backends"), address);
+	if (backend && json)
+		answer_print(backend, JSON_INDENT(2));
+	else if (backend)
+		show_render_backend(stdout, service, backend, wants_colour());
+	result = backend ? EXIT_SUCCESS : EXIT_FAILURE;
+	json_decref(backend);
+	json_decref(service);
+	return result;
+}
+
 static int show_config(bool json, const char *instance)
 {
 	json_t *answer;
@@ -94,15 +120,12 @@ static int show_config(bool json, const char *instance)
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Likewise. */
 static int show(const char **values)
 {
 	char instance[INSTANCE_NAME_MAX];
-	struct subject subject;
-	json_t *status;
-	bool found;
+	bool json = values[JSON];
 
-	if (answer_instance(values[JSON], values[INSTANCE], instance))
+	if (answer_instance(json, values[INSTANCE], instance))
 		return EXIT_FAILURE;
 	if (values[CONFIG] && values[SERVICE]) {
 		log_error("--config shows all of the configuration; leave \"%s\" out",
@@ -110,15 +133,12 @@ static int show(const char **values)
 		return EXIT_USAGE;
 	}
 	if (values[CONFIG])
-		return show_config(values[JSON], instance);
-	status = answer_status(values[JSON], instance);
-	if (!status)
-		return EXIT_FAILURE;
-	found = find_subject(values, status, &subject);
-	if (found)
-		show_subject(&subject, status, values[JSON]);
-	json_decref(status);
-	return found ? EXIT_SUCCESS : EXIT_FAILURE;
+		return show_config(json, instance);
+	if (values[BACKEND])
+		return show_backend(json, instance, values[SERVICE], values[BACKEND]);
+	if (values[SERVICE])
+		return show_service(json, instance, values[SERVICE]);
+	return show_all(json, instance);
 }
 
 int show_command(int argc, char **argv)

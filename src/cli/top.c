@@ -45,7 +45,7 @@ static void look(const char *instance, json_t **status, bool *reached)
 {
 	json_t *answer = NULL;
 
-	*reached = !client_get(instance, "/api/v1/status", &answer);
+	*reached = !client_get(instance, STATUS_PATH, &answer);
 	if (!*reached) {
 		json_decref(answer);
 		return;
@@ -105,7 +105,7 @@ int top_command(int argc, char **argv)
 		return EXIT_USAGE;
 	if (answer_instance(false, values[INSTANCE], instance))
 		return EXIT_FAILURE;
-	status = answer_status(false, instance);
+	status = answer_get(false, instance, STATUS_PATH);
 	if (!status)
 		return EXIT_FAILURE;
 	if (terminal_open()) {
@@ -114,6 +114,7 @@ int top_command(int argc, char **argv)
 			false,
 			"top wants a terminal; for scripts there is \"plimsoll show --json\"");
 	}
+	client_show_waiting(false); /* it would stand in the picture */
 	watch(instance, interval_ns, &status);
 	terminal_close();
 	json_decref(status);

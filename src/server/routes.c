@@ -2,6 +2,7 @@
 #include "server/routes.h"
 
 #include "http/metrics.h"
+#include "identity.h"
 #include "server/metrics.h"
 #include "server/server_private.h"
 
@@ -24,6 +25,13 @@ static void answer_config(struct http_request *request, void *context)
 	daemon_answer_config(&status->server->daemon, request);
 }
 
+static void answer_instance(struct http_request *request, void *context)
+{
+	const struct server_status *status = context;
+
+	identity_answer(&status->server->daemon, request);
+}
+
 static void answer_metrics(struct http_request *request, void *context)
 {
 	metrics_answer(request, server_metrics, context);
@@ -31,6 +39,7 @@ static void answer_metrics(struct http_request *request, void *context)
 
 const struct http_route server_routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/status", answer_status},
+	{EVHTTP_REQ_GET, false, "/api/v1/instance", answer_instance},
 	{EVHTTP_REQ_POST, true, "/api/v1/reload", answer_reload},
 	{EVHTTP_REQ_GET, true, "/api/v1/config", answer_config},
 	{EVHTTP_REQ_GET, false, "/metrics", answer_metrics},

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include "clock.h"
+#include "identity.h"
 #include "json.h"
 #include "server.skel.h"
 #include "server_load.h"
@@ -67,24 +68,6 @@ static json_t *balancers_json(const struct server_dataplane *dataplane)
 	return array;
 }
 
-static json_t *services_json(const struct config *config)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < config->service_count; i++) {
-		char text[ENDPOINT_TEXT_MAX];
-		json_t *object = json_object();
-
-		endpoint_format(&config->services[i].address, text);
-		json_object_set_new(object, "name", json_string(config->services[i].name));
-		json_object_set_new(object, "address", json_string(text));
-		json_object_set_new(object, "protocol",
-				    json_string(protocol_name(config->services[i].protocol)));
-		json_array_append_new(array, object);
-	}
-	return array;
-}
-
 static json_t *responses_json(const struct server_stats *stats)
 {
 	json_t *object = json_object();
@@ -134,7 +117,7 @@ json_t *server_status_json(void *context)
 	json_set_real(object, "uptime_seconds", (double)(now_ns() - status->started_ns) / 1e9);
 	json_object_set_new(object, "interfaces", interfaces);
 	json_object_set_new(object, "keyed", json_boolean(dataplane->config->keyed));
-	json_object_set_new(object, "services", services_json(dataplane->config));
+	json_object_set_new(object, "services", identity_services(dataplane->config));
 	json_object_set_new(object, "load",
 			    load_json(dataplane->metrics, dataplane->application, &stats));
 	json_object_set_new(object, "balancers", balancers_json(dataplane));

@@ -7,7 +7,7 @@ load helpers
 
 OPENAPI=$BATS_TEST_DIRNAME/../../doc/openapi.yaml
 PACKAGING=$BATS_TEST_DIRNAME/../../packaging
-JSON_PATHS='/api/v1/status /api/v1/services /api/v1/services/web /api/v1/backends /api/v1/loads
+JSON_PATHS='/api/v1/status /api/v1/instance /api/v1/services /api/v1/services/web /api/v1/backends /api/v1/loads
 	/api/v1/health /api/v1/events'
 
 setup_file() {
@@ -84,12 +84,14 @@ answer_all() {
 
 @test "a server answers its status and its metrics, and in TCP where it is told to" {
 	check_api answer "$OPENAPI" /api/v1/status 200 < <(ask s1 /api/v1/status)
+	check_api answer "$OPENAPI" /api/v1/instance 200 < <(ask s1 /api/v1/instance)
+	expect "$(ask s1 /api/v1/instance | jq -r .role)" = server
 	check_api answer "$OPENAPI" /api/v1/status 200 < <(
 		inside b1 curl -sS "http://$(address s1):9570/api/v1/status"
 	)
 	run -7 inside b1 curl -sS --max-time 2 "http://$(address s2):9570/api/v1/status"
 	run -0 ask s1 /api/v1/services
-	says '"error":"no such path; there are /api/v1/status, /api/v1/reload, /api/v1/config, /metrics"'
+	says '"error":"no such path; there are /api/v1/status, /api/v1/instance, /api/v1/reload, /api/v1/config, /metrics"'
 }
 
 @test "what is wrong is said, with its status" {

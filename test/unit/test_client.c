@@ -8,6 +8,8 @@
 
 #include "cli/client.h"
 
+#define LATE_US 1900000 /* libcurl looks once a second */
+
 /* Serves until it is killed; the pipe tells when it listens. */
 static pid_t start_daemon(void)
 {
@@ -102,6 +104,71 @@ static void test_client_without_permission(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void answer_late(int listener)
+{
+	static const char response[] = "HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n"
+				       "{\"role\":\"balancer\"}";
+	int fd = accept(listener, NULL, NULL);
+	char request[4096];
+
+	if (read(fd, request, sizeof(request)) <= 0)
+		_exit(1);
+	usleep(LATE_US);
+	_exit(write(fd, response, strlen(response)) <= 0);
+}
+
+/* What somebody who asks a slow daemon reads on stderr meanwhile. */
+static void ask_slow_daemon(bool shown, char *told, size_t size)
+{
+	int listener = listen_unix(), before = dup(STDERR_FILENO), status;
+	FILE *file = tmpfile();
+	pid_t child = fork();
+
+	assert_return_code(child, errno);
+	if (!child)
+		answer_late(listener);
+	assert_non_null(file);
+	assert_return_code(dup2(fileno(file), STDERR_FILENO), errno);
+	client_show_waiting(shown);
+	check_client(STATUS, 0, NULL);
+	client_show_waiting(false);
+	fflush(stderr);
+	assert_return_code(dup2(before, STDERR_FILENO), errno);
+	rewind(file);
+	told[fread(told, 1, size - 1, file)] = '\0';
+	fclose(file);
+	close(before);
+	close(listener);
+	unlink(socket_path);
+	assert_int_equal(waitpid(child, &status, 0), child);
+}
+
+static void test_client_waits(void **state)
+{
+	char told[256];
+
+	(void)state;
+	ask_slow_daemon(true, told, sizeof(told));
+	assert_non_null(strstr(told, "waiting for the daemon of instance edge: 1 s"));
+	assert_non_null(strstr(told, "\r\033[K"));
+	ask_slow_daemon(false, told, sizeof(told));
+	assert_string_equal(told, "");
+}
+
+static void test_service_path(void **state)
+{
+	char path[PATH_TEXT_MAX], word[PATH_TEXT_MAX] = {0};
+
+	(void)state;
+	assert_true(client_service_path("web", "", "", path));
+	assert_string_equal(path, "/api/v1/services/web");
+	assert_true(client_service_path("a/b", "/backends/", "fd00::1", path));
+	assert_string_equal(path, "/api/v1/services/a%2Fb/backends/fd00%3A%3A1");
+	memset(word, 'a', sizeof(word) - sizeof("/api/v1/services/"));
+	assert_true(client_service_path(word, "", "", path));
+	assert_false(client_service_path(word, "", "b", path));
+}
+
 /* Something else on the socket: an answer, but not a daemon's. */
 static void test_client_nonsense(void **state)
 {
@@ -131,6 +198,8 @@ int main(void)
 		TEST(test_client),
 		TEST(test_client_without_instance),
 		TEST(test_client_without_permission),
+		TEST(test_client_waits),
+		TEST(test_service_path),
 		TEST(test_client_nonsense),
 	};
 
