@@ -12,14 +12,24 @@
 #include "clock.h"
 #include "json.h"
 
-static json_t *services_json(const struct status *status)
+static bool is_called(const struct service_config *service, const char *word)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	return !strcmp(service->name, word) ||
+	       !strcmp(endpoint_format(&service->address, address), word);
+}
+
+/* only: by its name or address; NULL: all. */
+static json_t *services_json(const struct status *status, const char *only)
 {
 	const struct dataplane *dataplane = status->dataplane;
 	json_t *array = json_array();
 	size_t first = 0;
 
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
-		json_array_append_new(array, describe_service(status, i, first));
+		if (!only || is_called(dataplane->services[i].config, only))
+			json_array_append_new(array, describe_service(status, i, first));
 		first += dataplane->services[i].config->backend_count;
 	}
 	return array;
@@ -59,7 +69,7 @@ static json_t *counters_json(const struct dataplane *dataplane)
 	return object;
 }
 
-json_t *status_json(void *context)
+json_t *status_json(void *context, const char *service)
 {
 	const struct status *status = context;
 	const struct dataplane *dataplane = status->dataplane;
@@ -72,7 +82,7 @@ json_t *status_json(void *context)
 	json_object_set_new(object, "interfaces", interfaces_json(dataplane));
 	json_object_set_new(object, "keyed", json_boolean(dataplane->config->keyed));
 	json_object_set_new(object, "flows", flows_json(status->walk));
-	json_object_set_new(object, "services", services_json(status));
+	json_object_set_new(object, "services", services_json(status, service));
 	json_set_integer(object, "poll_strangers", poll_strangers(status->poller));
 	json_object_set_new(object, "counters", counters_json(dataplane));
 	return object;
@@ -80,7 +90,7 @@ json_t *status_json(void *context)
 
 json_t *status_services_json(const struct status *status)
 {
-	return json_pack("{s:o}", "services", services_json(status));
+	return json_pack("{s:o}", "services", services_json(status, NULL));
 }
 
 json_t *status_service_json(const struct status *status, const char *name)
@@ -90,14 +100,6 @@ json_t *status_service_json(const struct status *status, const char *name)
 	return status_find_service(status, name, &i) ?
 		       describe_service(status, i, first_member(status->dataplane, i)) :
 		       NULL;
-}
-
-static bool is_called(const struct service_config *service, const char *word)
-{
-	char address[ENDPOINT_TEXT_MAX];
-
-	return !strcmp(service->name, word) ||
-	       !strcmp(endpoint_format(&service->address, address), word);
 }
 
 bool status_find_service(const struct status *status, const char *service, size_t *i)
@@ -166,6 +168,65 @@ json_t *status_loads_json(const struct status *status)
 	}
 	free(told);
 	return json_pack("{s:o}", "loads", array);
+}
+
+/* What there is to say of one of many: how many of its backends are how. */
+static json_t *summarise(const struct status *status, size_t i, size_t first)
+{
+	const struct balanced_service *service = &status->dataplane->services[i];
+	const struct service_config *config = service->config;
+	json_int_t states[HEALTH_STATE_COUNT] = {0}, open = 0, silent = 0, in_flight = 0;
+	char address[ENDPOINT_TEXT_MAX];
+
+	for (size_t j = 0; j < config->backend_count; j++) {
+		const struct member *member = &service->members[j];
+		struct load load = status->dataplane->loads[member->server];
+
+		states[member->health.state]++;
+		open += member_is_open(member);
+		silent +=
+			load_cause(status, service, member) && traffic_of(status, first + j).recent;
+		if (load.received_ns && load_known(&load, now_ns(), config->stale_after_ns))
+			in_flight += load.in_flight;
+	}
+	return json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "name", config->name,
+			 "address", endpoint_format(&config->address, address), "protocol",
+			 protocol_name(config->protocol), "leaving", config->leaving, "backends",
+			 (json_int_t)config->backend_count, "open", open, "suspect",
+			 states[HEALTH_SUSPECT], "down", states[HEALTH_DOWN], "draining",
+			 states[HEALTH_DRAINING], "silent", silent, "in_flight", in_flight,
+			 "connections_per_second", traffic_of_service(status, i, first).per_second);
+}
+
+static size_t count_servers(const struct dataplane *dataplane)
+{
+	bool *counted = calloc(SERVERS_MAX, sizeof(*counted));
+	size_t count = 0;
+
+	for (size_t i = 0; counted && i < dataplane->config->service_count; i++) {
+		const struct balanced_service *service = &dataplane->services[i];
+
+		for (size_t j = 0; j < service->config->backend_count; j++) {
+			count += !counted[service->members[j].server];
+			counted[service->members[j].server] = true;
+		}
+	}
+	free(counted);
+	return count;
+}
+
+json_t *status_summary_json(const struct status *status)
+{
+	const struct dataplane *dataplane = status->dataplane;
+	json_t *array = json_array();
+	size_t first = 0;
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++) {
+		json_array_append_new(array, summarise(status, i, first));
+		first += dataplane->services[i].config->backend_count;
+	}
+	return json_pack("{s:I,s:o}", "servers", (json_int_t)count_servers(dataplane), "services",
+			 array);
 }
 
 static void add_problem(json_t *problems, const char *service, json_t *backend, const char *kind,

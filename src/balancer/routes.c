@@ -14,11 +14,39 @@
 #include "http/metrics.h"
 #include "identity.h"
 
+static void refuse_service(struct http_request *request, const char *name)
+{
+	http_send_error(request, HTTP_NOTFOUND,
+			"there is no service \"%s\"; /api/v1/services lists those there are", name);
+}
+
+/* ?service=: only that one is wanted. False if there is none, and told. */
+static bool asked_for_service(struct http_request *request, const struct sources *sources,
+			      const char **service)
+{
+	size_t i;
+
+	*service = http_query(request, "service");
+	if (!*service || status_find_service(sources->status, *service, &i))
+		return true;
+	refuse_service(request, *service);
+	return false;
+}
+
 static void answer_status(struct http_request *request, void *context)
 {
 	const struct sources *sources = context;
+	const char *service;
 
-	http_send_json(request, HTTP_OK, status_json(sources->status));
+	if (asked_for_service(request, sources, &service))
+		http_send_json(request, HTTP_OK, status_json(sources->status, service));
+}
+
+static void answer_summary(struct http_request *request, void *context)
+{
+	const struct sources *sources = context;
+
+	http_send_json(request, HTTP_OK, status_summary_json(sources->status));
 }
 
 static void answer_services(struct http_request *request, void *context)
@@ -36,10 +64,7 @@ static void answer_service(struct http_request *request, void *context)
 	if (service)
 		http_send_json(request, HTTP_OK, service);
 	else
-		http_send_error(
-			request, HTTP_NOTFOUND,
-			"there is no service \"%s\"; /api/v1/services lists those there are",
-			request->names[0]);
+		refuse_service(request, request->names[0]);
 }
 
 /* The backend that the path names; false if there is none, and told. */
@@ -129,9 +154,7 @@ static bool find_service(struct http_request *request, const struct sources *sou
 {
 	if (status_find_service(sources->status, request->names[0], i))
 		return true;
-	http_send_error(request, HTTP_NOTFOUND,
-			"there is no service \"%s\"; /api/v1/services lists those there are",
-			request->names[0]);
+	refuse_service(request, request->names[0]);
 	return false;
 }
 
@@ -228,14 +251,17 @@ static void answer_health(struct http_request *request, void *context)
 static void answer_stream(struct http_request *request, void *context)
 {
 	const struct sources *sources = context;
-
 	const char *seen = evhttp_find_header(evhttp_request_get_input_headers(request->libevent),
 					      "Last-Event-ID");
-	struct evbuffer *missed = seen ? evbuffer_new() : NULL;
+	struct evbuffer *missed;
+	const char *service;
 
+	if (!asked_for_service(request, sources, &service))
+		return;
+	missed = seen ? evbuffer_new() : NULL;
 	if (missed)
 		events_replay(sources->events, strtoull(seen, NULL, 10), missed);
-	streams_answer(sources->streams, request, missed);
+	streams_answer(sources->streams, request, service, missed);
 	if (missed)
 		evbuffer_free(missed);
 }
@@ -257,6 +283,7 @@ static void answer_metrics(struct http_request *request, void *context)
 const struct http_route balancer_routes[] = {
 	{EVHTTP_REQ_GET, false, "/api/v1/status", answer_status},
 	{EVHTTP_REQ_GET, false, "/api/v1/instance", answer_instance},
+	{EVHTTP_REQ_GET, false, "/api/v1/summary", answer_summary},
 	{EVHTTP_REQ_GET, false, "/api/v1/services", answer_services},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*", answer_service},
 	{EVHTTP_REQ_GET, false, "/api/v1/services/*/backends/*", answer_backend},

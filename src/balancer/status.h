@@ -31,8 +31,10 @@ void status_follow(struct status *status, const struct moves *moves);
 /* To be called every STATUS_SAMPLE_INTERVAL_MS. */
 void status_sample(struct status *status);
 
-/* A new reference each, or NULL. context: the struct status. */
-json_t *status_json(void *context);
+/* A new reference each, or NULL. context: the struct status. service: only that one; NULL: all. */
+json_t *status_json(void *context, const char *service);
+/* All services, and how their backends are in a few numbers: for those who have too many to read all of. */
+json_t *status_summary_json(const struct status *status);
 json_t *status_services_json(const struct status *status);
 json_t *status_service_json(const struct status *status, const char *name); /* NULL: none such */
 /* By its name or address; false: none such. */

@@ -18,6 +18,8 @@
 /* Events are short: whoever has left so much unread does not read. */
 #define UNSENT_MAX_BYTES (256 * 1024)
 #define RETRY_MS 1000 /* when a browser that has lost the connection comes back */
+/* For each millisecond of rendering, so many of rest: the daemon has other things to do. */
+#define REST 9
 
 struct stream {
 	struct streams *streams;
@@ -25,6 +27,7 @@ struct stream {
 	struct evhttp_request *request;
 	struct connection *connection;
 	uint64_t interval_ns, due_ns;
+	char *part; /* of the status; NULL: all */
 };
 
 struct streams {
@@ -33,6 +36,7 @@ struct streams {
 	struct event *tick; /* runs only while somebody listens */
 	struct stream *first;
 	size_t count;
+	uint64_t rest_until_ns; /* nothing whole is rendered before then */
 };
 
 static void forget(struct streams *streams, struct stream *stream)
@@ -44,6 +48,7 @@ static void forget(struct streams *streams, struct stream *stream)
 	*link = stream->next;
 	if (!--streams->count)
 		event_del(streams->tick);
+	free(stream->part);
 	free(stream);
 }
 
@@ -101,29 +106,61 @@ static void send_shared(struct stream *stream, struct evbuffer *message)
 		evbuffer_free(copy);
 }
 
-static struct evbuffer *status_message(const struct streams *streams)
+/* rest_ns: how long not to do that again. */
+static struct evbuffer *status_message(const struct streams *streams, const char *part,
+				       uint64_t *rest_ns)
 {
 	struct evbuffer *message = evbuffer_new();
-	json_t *status = streams->status(streams->context);
+	uint64_t began = now_ns();
+	json_t *status = streams->status(streams->context, part);
 
 	if (message && (!status || stream_message(message, "status", 0, status))) {
 		evbuffer_free(message);
 		message = NULL;
 	}
 	json_decref(status);
+	*rest_ns = REST * (now_ns() - began);
 	return message;
+}
+
+static void send_part(struct stream *stream)
+{
+	uint64_t rest_ns;
+	struct evbuffer *message = status_message(stream->streams, stream->part, &rest_ns);
+
+	if (message) {
+		send_shared(stream, message);
+		evbuffer_free(message);
+	}
+	if (stream->due_ns < now_ns() + rest_ns)
+		stream->due_ns = now_ns() + rest_ns;
+}
+
+/* *rendered: for another one just now, or NULL. */
+static void send_whole(struct stream *stream, struct evbuffer **rendered)
+{
+	struct streams *streams = stream->streams;
+	uint64_t rest_ns;
+
+	if (!*rendered) {
+		*rendered = status_message(streams, NULL, &rest_ns);
+		streams->rest_until_ns = now_ns() + rest_ns;
+	}
+	if (*rendered)
+		send_shared(stream, *rendered);
 }
 
 static void tick(evutil_socket_t fd, short events, void *context)
 {
 	struct streams *streams = context;
-	struct evbuffer *message = NULL;
+	struct evbuffer *rendered = NULL;
 	uint64_t now = now_ns();
+	bool rests = now < streams->rest_until_ns;
 
 	(void)fd;
 	(void)events;
 	for (struct stream *stream = streams->first; stream; stream = stream->next) {
-		if (now + TICK_MS * 500000ULL < stream->due_ns)
+		if (now + TICK_MS * 500000ULL < stream->due_ns || (rests && !stream->part))
 			continue;
 		stream->due_ns += stream->interval_ns;
 		if (stream->due_ns < now)
@@ -131,14 +168,13 @@ static void tick(evutil_socket_t fd, short events, void *context)
 		/* It is late already; the next status will be newer. */
 		if (unsent(stream))
 			continue;
-		if (!message)
-			message = status_message(streams);
-		if (!message)
-			return;
-		send_shared(stream, message);
+		if (stream->part)
+			send_part(stream);
+		else
+			send_whole(stream, &rendered);
 	}
-	if (message)
-		evbuffer_free(message);
+	if (rendered)
+		evbuffer_free(rendered);
 }
 
 void streams_tell(struct streams *streams, const char *event, uint64_t id, const json_t *data)
@@ -168,6 +204,7 @@ static void start(struct stream *stream, struct http_request *request, struct ev
 	struct evhttp_connection *connection = evhttp_request_get_connection(request->libevent);
 	const struct timeval silence = {.tv_sec = SILENCE_SECONDS};
 	struct evbuffer *greeting = evbuffer_new(), *status;
+	uint64_t rest_ns;
 
 	/* It says nothing more: what the server waits for is that it reads. */
 	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, &silence);
@@ -177,7 +214,7 @@ static void start(struct stream *stream, struct http_request *request, struct ev
 		evbuffer_add_printf(greeting, "retry: %d\n\n", RETRY_MS);
 		if (first)
 			evbuffer_add_buffer(greeting, first);
-		status = status_message(stream->streams);
+		status = status_message(stream->streams, stream->part, &rest_ns);
 		if (status) {
 			evbuffer_add_buffer(greeting, status);
 			evbuffer_free(status);
@@ -188,14 +225,16 @@ static void start(struct stream *stream, struct http_request *request, struct ev
 }
 
 static struct stream *add(struct streams *streams, const struct http_request *request,
-			  uint64_t interval_ms)
+			  const char *part, uint64_t interval_ms)
 {
 	const struct timeval interval = {.tv_usec = TICK_MS * 1000};
 	struct stream *stream = calloc(1, sizeof(*stream));
 
 	if (!stream)
 		return NULL;
-	if (!streams->count && event_add(streams->tick, &interval)) {
+	stream->part = part ? strdup(part) : NULL;
+	if ((part && !stream->part) || (!streams->count && event_add(streams->tick, &interval))) {
+		free(stream->part);
 		free(stream);
 		return NULL;
 	}
@@ -210,7 +249,8 @@ static struct stream *add(struct streams *streams, const struct http_request *re
 	return stream;
 }
 
-void streams_answer(struct streams *streams, struct http_request *request, struct evbuffer *first)
+void streams_answer(struct streams *streams, struct http_request *request, const char *part,
+		    struct evbuffer *first)
 {
 	uint64_t interval_ms = INTERVAL_MS;
 	struct stream *stream;
@@ -233,7 +273,7 @@ void streams_answer(struct streams *streams, struct http_request *request, struc
 		http_send(request, HTTP_OK, NULL, NULL);
 		return;
 	}
-	stream = add(streams, request, interval_ms);
+	stream = add(streams, request, part, interval_ms);
 	if (stream)
 		start(stream, request, first);
 	else

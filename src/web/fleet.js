@@ -2,7 +2,7 @@
 /* The ships: large ones with their figures where there are few servers, a dense fleet where there are many. */
 import {element, fromTemplate, setChildren, setData, setFigures, setText, svg} from './dom.js';
 import {amount, count, microseconds, milliseconds, percent, plural} from './format.js';
-import {compareUrgency} from './health.js';
+import {compareUrgency, inWords, isTrouble} from './health.js';
 
 const FEW = 24;
 const RISE = 18; /* of a ship without load: its mark is so far above the water */
@@ -32,11 +32,6 @@ function draught(burden, rise, sink) {
 
 function depthOf(backend, rise, sink) {
 	return backend.burden === null ? -rise : draught(backend.burden, rise, sink);
-}
-
-/* In words, under a ship. */
-function standing({finding}) {
-	return finding.detail ? `${finding.one}: ${finding.detail}` : finding.one;
 }
 
 function figuresOf(backend) {
@@ -102,7 +97,7 @@ class Ships {
 		if (!words && parts.who.shown === backend.address)
 			return;
 		setText(parts.who, backend.address);
-		setText(parts.how, standing(backend));
+		setText(parts.how, inWords(backend.finding));
 		setFigures(parts.figures, figuresOf(backend));
 	}
 
@@ -144,8 +139,8 @@ class Fleet {
 	}
 
 	arrange(backends, columns, now) {
-		const troubled = backends.filter(({finding}) => finding.level === 'bad' || finding.level === 'notice');
-		const others = backends.filter(({finding}) => finding.level !== 'bad' && finding.level !== 'notice');
+		const troubled = backends.filter(({finding}) => isTrouble(finding));
+		const others = backends.filter(({finding}) => !isTrouble(finding));
 		const rows = Math.ceil(backends.length / columns);
 
 		this.columns = columns;
@@ -232,7 +227,7 @@ class Fleet {
 	showTip() {
 		this.tip.hidden = !this.pointed;
 		if (this.pointed)
-			setText(this.tip, [this.pointed.address, standing(this.pointed),
+			setText(this.tip, [this.pointed.address, inWords(this.pointed.finding),
 				`in flight ${amount(this.pointed.raw.in_flight)}`, `latency ${microseconds(this.pointed.raw.latency_us)}`,
 				`share ${percent(this.pointed.raw.share)}`].join(' · '));
 	}

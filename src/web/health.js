@@ -4,7 +4,7 @@
  * look; "ok"; "idle" is as it should be, but has nothing to say. Each server's level and words
  * are written to it; judge() answers with the page's sentence and its reasons.
  */
-import {milliseconds, names, percent, plural, rate, seconds} from './format.js';
+import {count, milliseconds, names, percent, plural, rate, seconds} from './format.js';
 import {verdicts} from './verdicts.js';
 
 const DEEP = 3; /* times the mean of the others; and until it is below the next */
@@ -19,6 +19,7 @@ const REFUSED_PER_SECOND = 0.05;
 const RESTARTED_SECONDS = 30;
 const NAMES_MOST = 3;
 const CHANGES_MOST = 6;
+const REASONS_MOST = 12;
 const RANK = {bad: 0, notice: 1, ok: 2, idle: 3};
 
 /* Refusals that say something of the service or of its servers. The rest is the network's noise. */
@@ -33,6 +34,14 @@ const STATES = {
 /* kind, level, words for one server and for several, and what follows in its own place. */
 function finding(level, one, many, detail = '') {
 	return {level, one, many, detail};
+}
+
+export function inWords({one, detail}) {
+	return detail ? `${one}: ${detail}` : one;
+}
+
+export function isTrouble({level}) {
+	return level === 'bad' || level === 'notice';
 }
 
 function findState(raw) {
@@ -107,9 +116,9 @@ function group(service) {
 	const groups = new Map();
 
 	for (const backend of service.backends) {
-		const {level, one} = backend.finding;
+		const {one} = backend.finding;
 
-		if (level === 'bad' || level === 'notice')
+		if (isTrouble(backend.finding))
 			groups.set(one, [...groups.get(one) ?? [], backend]);
 	}
 	return [...groups.values()].map((backends) => {
@@ -138,6 +147,30 @@ function examineService(service) {
 	return reasons;
 }
 
+/* Of a service of which only a summary is known. */
+export function findSummary({backends, open, suspect, down, draining, silent, leaving}) {
+	const failed = suspect + down;
+
+	if (leaving)
+		return finding('idle', 'is leaving');
+	if (!backends)
+		return finding('bad', 'has no server at all');
+	if (failed)
+		return {...finding('bad', `${failed} of ${plural(backends, 'server')} ${failed === 1 ? 'does' : 'do'} not answer`),
+			count: failed};
+	if (!open)
+		return {...finding('bad', 'all of its servers drain'), count: backends};
+	if (silent)
+		return {...finding('notice', `${silent} of ${plural(backends, 'server')} ${silent === 1 ? 'does' : 'do'} not report`),
+			count: silent};
+	return finding(draining ? 'idle' : 'ok', draining ? `${draining} of ${plural(backends, 'server')} drain` : 'is up');
+}
+
+function examineOthers(model) {
+	return model.others().filter(({finding}) => isTrouble(finding))
+		.map(({name, finding: {level, one, count: affected}}) => ({level, count: affected, text: `${name}: ${one}`}));
+}
+
 function examineRefusals(model) {
 	return verdicts.filter(({name}) => model.counter_rates[name]?.value > REFUSED_PER_SECOND)
 		.map(({name, sentence, refusal}) => ({
@@ -160,13 +193,13 @@ function examineBalancer(model, now) {
 }
 
 function sentence(model, level, reasons) {
-	const servers = new Set(model.services.flatMap((service) => staying(service.backends).map(({address}) => address)));
-	const fleet = `${plural(model.services.length, 'service')}, ${plural(servers.size, 'server')}`;
+	const totals = model.totals();
+	const fleet = `${plural(totals.services, 'service')}, ${plural(totals.servers, 'server')}`;
 	const affected = reasons.filter((reason) => reason.level === level)
 		.reduce((total, reason) => total + (reason.count ?? 0), 0);
-	const places = model.total((service) => staying(service.backends).length);
+	const {places} = totals;
 
-	if (level === 'ok' && !model.total((service) => service.raw.connections_per_second))
+	if (level === 'ok' && !totals.connections_per_second)
 		return `All is well, and quiet: ${fleet}, no new connections.`;
 	if (level === 'ok')
 		return `All is well: ${fleet}.`;
@@ -184,12 +217,25 @@ export function judge(model, now) {
 			backend.finding = examine(backend, service, now);
 		reasons.push(...examineService(service));
 	}
-	reasons.push(...examineRefusals(model), ...examineBalancer(model, now));
+	reasons.push(...examineOthers(model), ...examineRefusals(model), ...examineBalancer(model, now));
 	reasons.sort((a, b) => RANK[a.level] - RANK[b.level]);
 
 	const level = reasons.length ? reasons[0].level : 'ok';
 
-	return {level, reasons, sentence: sentence(model, level, reasons)};
+	return {level, reasons: shorten(reasons), sentence: sentence(model, level, reasons)};
+}
+
+function shorten(reasons) {
+	const rest = reasons.length - REASONS_MOST;
+
+	return rest > 1 ? [...reasons.slice(0, REASONS_MOST), {level: reasons[REASONS_MOST].level, text: `and ${count(rest)} more`}] :
+		reasons;
+}
+
+/* Of two summaries: trouble, then the busiest. */
+export function compareSummaries(a, b) {
+	return RANK[a.finding.level] - RANK[b.finding.level] || (b.finding.count ?? 0) - (a.finding.count ?? 0) ||
+		b.connections_per_second - a.connections_per_second;
 }
 
 /* What an operator would look at first: trouble, then the deepest, then the busiest. */

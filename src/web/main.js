@@ -2,6 +2,7 @@
 /* The page from top to bottom: what comes in goes into the model, and from there into the views. */
 import {element, fromTemplate, setChildren, setData, setFigures, setText} from './dom.js';
 import {count, microseconds, rate, seconds} from './format.js';
+import {Catalogue} from './catalogue.js';
 import {Charts} from './charts.js';
 import {FleetView} from './fleet.js';
 import {explainChanges, explainSilence, isUp, judge, staying} from './health.js';
@@ -15,7 +16,8 @@ const WORDS_MS = 900; /* ships move as often as the stream tells; figures that c
 const SENTENCE_MS = 1500; /* it is read aloud: not more often than this */
 
 class ServiceView {
-	constructor() {
+	constructor(service) {
+		this.service = service;
 		this.node = fromTemplate('service');
 		this.part = (selector) => this.node.querySelector(selector);
 		this.fleet = new FleetView(this.part('.fleet'));
@@ -23,7 +25,9 @@ class ServiceView {
 		this.table = new ServerTable(this.part('.servers'));
 	}
 
-	update(service, now, words) {
+	update(now, words) {
+		const {service} = this;
+
 		this.fleet.update(service.backends, now, words);
 		this.charts.update(service, now);
 		if (words)
@@ -32,6 +36,7 @@ class ServiceView {
 
 	tell(service, now) {
 		const {raw} = service;
+
 		setText(this.part('.name'), raw.name === raw.address ? '' : raw.name);
 		setText(this.part('.address'), `${raw.address}/${raw.protocol}`);
 		this.part('.scroll').ariaLabel = `Servers of ${raw.name} in numbers`;
@@ -74,6 +79,7 @@ function serviceFigures(service) {
 class Page {
 	constructor() {
 		this.model = new Model();
+		this.catalogue = new Catalogue(byId('catalogue'), () => this.stream.again());
 		this.views = [];
 		this.refusals = new Refusals();
 		this.events = new EventList();
@@ -101,30 +107,35 @@ class Page {
 			this.refusals.update(model);
 		}
 		this.drawSummary(now);
+		if (words)
+			this.catalogue.update(model.summary, now);
 		while (this.views.length > model.services.length)
 			this.views.pop().node.remove();
 		model.services.forEach((service, i) => this.drawService(service, i, now, words));
 	}
 
 	drawService(service, i, now, words) {
-		if (!this.views[i]) {
-			this.views[i] = new ServiceView();
-			byId('services').append(this.views[i].node);
+		const before = this.views[i];
+
+		if (before?.service !== service) {
+			this.views[i] = new ServiceView(service);
+			byId('services').insertBefore(this.views[i].node, before?.node ?? null);
+			before?.node.remove();
 			words = true;
 		}
-		this.views[i].update(service, now, words);
+		this.views[i].update(now, words);
 	}
 
 	drawHead() {
-		const {raw} = this.model;
+		const {raw} = this.model, totals = this.model.totals();
 		const interfaces = raw.interfaces.map(({name, xdp_mode}) => `${name} (${xdp_mode} XDP)`).join(', ');
 
 		setText(byId('identity'), [`${raw.role} ${raw.instance}`, `up ${seconds(Math.floor(raw.uptime_seconds))}`, interfaces,
 			`reports ${raw.keyed ? 'keyed' : 'not keyed'}`, `plimsoll ${raw.version}`].join(' · '));
 		setFigures(byId('totals'), [
-			...this.model.services.length > 1 ? [
-				['new connections', rate(this.model.total((service) => service.raw.connections_per_second))],
-				['in flight', count(this.model.total((service) => service.in_flight))],
+			...totals.services > 1 ? [
+				['new connections', rate(totals.connections_per_second)],
+				['in flight', count(totals.in_flight)],
 			] : [],
 			['flows remembered', `${count(raw.flows.used)} of ${count(raw.flows.capacity)}`],
 			['refused packets', rate(this.refusals.perSecond(this.model))],
@@ -173,6 +184,15 @@ class Page {
 			});
 	}
 
+	onSummary(summary) {
+		this.model.summarise(summary);
+	}
+
+	choose(summary) {
+		this.model.summarise(summary);
+		return this.catalogue.settle(summary);
+	}
+
 	onEvents(events) {
 		this.events.add(events);
 	}
@@ -180,10 +200,7 @@ class Page {
 
 const page = new Page();
 
-new Stream({
-	onStatus: (status) => page.onStatus(status),
-	onEvents: (events) => page.onEvents(events),
-	onLink: (link) => page.onLink(link),
-}).open();
+page.stream = new Stream(page);
+page.stream.open();
 
 window.plimsoll = page; /* for the curious, and for the tests */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the page knows: the latest status, and what follows from it and the ones before: rates,
- * how deep each server lies, the last minutes. It does not draw and does not judge (health.js does).
+ * how deep each server lies, the last minutes. It does not draw, and what to think of it health.js says.
  *
  * How deep: `burden` is 1 where a server carries its fair part. It is the greater of two ratios, each
  * to the mean of the service's other servers: load by weight, as the policy compares it, and latency.
  * Balancing makes the first alike where it can, so a server that became slow shows in the second.
  */
+import {findSummary, staying} from './health.js';
 import {History} from './history.js';
 
 const FAST_MS = 400; /* what is drawn: calm, and yet a change is seen within a second */
@@ -150,6 +151,7 @@ class Service {
 export class Model {
 	constructor() {
 		this.raw = null;
+		this.summary = null; /* of all services, where only one is told in full */
 		this.services = [];
 		this.byName = new Map();
 		this.events = [];
@@ -188,8 +190,39 @@ export class Model {
 		}
 	}
 
-	total(of) {
-		return sum(this.services, of);
+	/* Of all services, in a few numbers each; null: all of them are in the status. */
+	summarise(summary) {
+		this.summary = summary;
+		for (const service of summary?.services ?? [])
+			service.finding = findSummary(service);
+	}
+
+	/* Those of which only the summary is known. */
+	others() {
+		const told = new Set(this.services.map(({raw}) => raw.name));
+
+		return this.summary ? this.summary.services.filter(({name}) => !told.has(name)) : [];
+	}
+
+	/* Of all services: how many, their servers, the servers' places in them, and what they do. */
+	totals() {
+		if (this.summary)
+			return {
+				services: this.summary.services.length,
+				servers: this.summary.servers,
+				places: sum(this.summary.services, ({backends}) => backends),
+				connections_per_second: sum(this.summary.services, (one) => one.connections_per_second),
+				in_flight: sum(this.summary.services, (one) => one.in_flight),
+			};
+		const stay = this.services.flatMap(({backends}) => staying(backends));
+
+		return {
+			services: this.services.length,
+			servers: new Set(stay.map(({address}) => address)).size,
+			places: stay.length,
+			connections_per_second: sum(this.services, ({raw}) => raw.connections_per_second),
+			in_flight: sum(this.services, (service) => service.in_flight),
+		};
 	}
 }
 

@@ -26,15 +26,16 @@ static struct event_base *base;
 static struct streams *streams;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-static json_t *tell(void *context)
+static json_t *tell(void *context, const char *part)
 {
 	(void)context;
+	(void)part;
 	return json_pack("{s:s}", "role", "balancer");
 }
 
 static void answer_status(struct http_request *request, void *context)
 {
-	http_send_json(request, HTTP_OK, tell(context));
+	http_send_json(request, HTTP_OK, tell(context, NULL));
 }
 
 static void answer_name(struct http_request *request, void *context)
@@ -71,7 +72,7 @@ static void answer_events(struct http_request *request, void *context)
 static void answer_stream(struct http_request *request, void *context)
 {
 	(void)context;
-	streams_answer(streams, request, NULL);
+	streams_answer(streams, request, http_query(request, "service"), NULL);
 }
 
 static const struct http_route routes[] = {

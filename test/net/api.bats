@@ -7,7 +7,7 @@ load helpers
 
 OPENAPI=$BATS_TEST_DIRNAME/../../doc/openapi.yaml
 PACKAGING=$BATS_TEST_DIRNAME/../../packaging
-JSON_PATHS='/api/v1/status /api/v1/instance /api/v1/services /api/v1/services/web /api/v1/backends /api/v1/loads
+JSON_PATHS='/api/v1/status /api/v1/status?service=web /api/v1/instance /api/v1/summary /api/v1/services /api/v1/services/web /api/v1/backends /api/v1/loads
 	/api/v1/health /api/v1/events'
 
 setup_file() {
@@ -98,6 +98,8 @@ answer_all() {
 	answers /api/v1/services/nobody 404
 	answers /api/v1/events?after=yesterday 400
 	answers /api/v1/stream?interval_ms=1 400
+	answers /api/v1/stream?service=nobody 404
+	answers /api/v1/status?service=nobody 404
 	run -0 ask_tcp /api/v1/status -i -X DELETE
 	says '405'
 	says 'Allow: GET, HEAD'

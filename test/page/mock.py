@@ -81,15 +81,35 @@ class World:
             member["report_age_ms"] = random.uniform(0.2, 3.0)
             member["reports"] += round(100 * passed * swell)
 
-    def status(self):
+    def status(self, only=None):
         with self.lock:
             if not self.still:
                 self.move()
+            services = [one for one in self.services if only in (None, one["name"])]
             return {"role": "balancer", "instance": "mock", "version": "0.1.0",
                     "uptime_seconds": time.monotonic() - self.started, "keyed": True,
                     "interfaces": [{"name": "eth0", "xdp_mode": "native"}],
-                    "flows": {"capacity": 1048576, "used": 5120}, "services": self.services, "poll_strangers": 0,
+                    "flows": {"capacity": 1048576, "used": 5120}, "services": services, "poll_strangers": 0,
                     "counters": self.counters}
+
+
+    def summary(self):
+        with self.lock:
+            if not self.still:
+                self.move()
+            addresses = {member["address"] for one in self.services for member in one["backends"]}
+            return {"servers": len(addresses), "services": [summarise(one) for one in self.services]}
+
+
+def summarise(one):
+    members = one["backends"]
+    states = [member["state"] for member in members]
+    return {"name": one["name"], "address": one["address"], "protocol": one["protocol"], "leaving": one["leaving"],
+            "backends": len(members), "open": sum(state in ("healthy", "unknown") for state in states),
+            **{state: states.count(state) for state in ("suspect", "down", "draining")},
+            "silent": sum(not member["known"] and member["connections_per_second"] > 0 for member in members),
+            "in_flight": sum(member["in_flight"] or 0 for member in members),
+            "connections_per_second": one["connections_per_second"]}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -101,12 +121,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlparse(self.path)
         query = urllib.parse.parse_qs(url.query)
+        only = query.get("service", [None])[0]
         if url.path == "/api/v1/status":
-            self.answer(json.dumps(self.server.world.status()).encode(), "application/json")
+            self.answer(json.dumps(self.server.world.status(only)).encode(), "application/json")
+        elif url.path == "/api/v1/summary":
+            self.answer(json.dumps(self.server.world.summary()).encode(), "application/json")
         elif url.path == "/api/v1/events":
             self.answer(json.dumps({"events": self.server.world.events}).encode(), "application/json")
         elif url.path == "/api/v1/stream":
-            self.stream(int(query.get("interval_ms", ["500"])[0]) / 1000)
+            self.stream(int(query.get("interval_ms", ["500"])[0]) / 1000, only)
         else:
             self.file(url.path.strip("/") or "index.html")
 
@@ -125,14 +148,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(path.read_bytes(), TYPES[name.rsplit(".", 1)[-1]])
 
-    def stream(self, interval):
+    def stream(self, interval, only):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
         try:
             while not self.server.closing:
-                self.wfile.write(f"event: status\ndata: {json.dumps(self.server.world.status())}\n\n".encode())
+                self.wfile.write(f"event: status\ndata: {json.dumps(self.server.world.status(only))}\n\n".encode())
                 time.sleep(interval)
         except OSError:
             pass

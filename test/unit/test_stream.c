@@ -16,18 +16,21 @@ struct world {
 	struct http *http;
 	struct streams *streams;
 	size_t status_bytes; /* of padding */
+	useconds_t status_us; /* to render it */
 	unsigned int told;
 };
 
-static json_t *tell(void *context)
+static json_t *tell(void *context, const char *part)
 {
 	struct world *world = context;
 	char *padding = calloc(1, world->status_bytes + 1);
 	json_t *status;
 
+	usleep(world->status_us);
 	assert_non_null(padding);
 	memset(padding, 'x', world->status_bytes);
-	status = json_pack("{s:i,s:s}", "told", ++world->told, "padding", padding);
+	status = json_pack("{s:i,s:s*,s:s}", "told", ++world->told, "part", part, "padding",
+			   padding);
 	free(padding);
 	return status;
 }
@@ -40,7 +43,7 @@ static void answer(struct http_request *request, void *context)
 
 	assert_int_equal(stream_message(first, "event", 7, old), 0);
 	json_decref(old);
-	streams_answer(world->streams, request, first);
+	streams_answer(world->streams, request, http_query(request, "part"), first);
 	evbuffer_free(first);
 }
 
@@ -148,6 +151,43 @@ static void test_shared(void **state)
 	close_world(&world);
 }
 
+/* Who wants a part is told that, beside who wants all. */
+static void test_part(void **state)
+{
+	struct world world;
+	int all, part;
+
+	(void)state;
+	open_world(&world);
+	all = ask("?interval_ms=100");
+	part = ask("?interval_ms=100&part=web");
+	await(&world, part, "event: status\ndata: {\"told\":2,\"part\":\"web\",");
+	await(&world, part, "\"part\":\"web\"");
+	await(&world, all, "event: status\ndata: {\"told\":1,\"padding\":");
+	await(&world, all, ",\"padding\":");
+	close(all);
+	close(part);
+	close_world(&world);
+}
+
+/* A status that takes long is told less often than it is wanted. */
+static void test_costly(void **state)
+{
+	struct world world;
+	int fd;
+
+	(void)state;
+	open_world(&world);
+	world.status_us = 60000;
+	fd = ask("?interval_ms=100");
+	await(&world, fd, "event: status\ndata: {\"told\":2,");
+	turn(&world, 400);
+	assert_int_equal(world.told, 2);
+	await(&world, fd, "event: status\ndata: {\"told\":3,");
+	close(fd);
+	close_world(&world);
+}
+
 static void test_interval(void **state)
 {
 	struct world world;
@@ -250,8 +290,14 @@ static void test_talkative_reader(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_status_and_events), TEST(test_shared),      TEST(test_interval),
-		TEST(test_too_many),	      TEST(test_slow_reader), TEST(test_talkative_reader),
+		TEST(test_status_and_events),
+		TEST(test_shared),
+		TEST(test_part),
+		TEST(test_costly),
+		TEST(test_interval),
+		TEST(test_too_many),
+		TEST(test_slow_reader),
+		TEST(test_talkative_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
