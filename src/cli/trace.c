@@ -207,11 +207,17 @@ static void write_pcap(struct tracer *tracer, const struct trace_record *record,
 	free(comment);
 }
 
+/* No more can be told. What has been read is told also after an interrupt. */
+static bool is_full(const struct tracer *tracer)
+{
+	return (tracer->count && tracer->told >= tracer->count) || ferror(stdout) ||
+	       (tracer->pcap && ferror(tracer->pcap));
+}
+
 static bool is_over(const struct tracer *tracer)
 {
-	return interrupted || (tracer->count && tracer->told >= tracer->count) ||
-	       (tracer->seconds && now_ns() - tracer->started_ns >= tracer->seconds * SECOND) ||
-	       ferror(stdout) || (tracer->pcap && ferror(tracer->pcap));
+	return interrupted || is_full(tracer) ||
+	       (tracer->seconds && now_ns() - tracer->started_ns >= tracer->seconds * SECOND);
 }
 
 static int tell(void *context, void *data, size_t size)
@@ -221,7 +227,7 @@ static int tell(void *context, void *data, size_t size)
 	json_t *object;
 
 	/* What a predecessor has not read is not ours. */
-	if (size < sizeof(*record) || record->time_ns < tracer->started_ns || is_over(tracer))
+	if (size < sizeof(*record) || record->time_ns < tracer->started_ns || is_full(tracer))
 		return 0;
 	tracer->told++;
 	if (tracer->pcap)
@@ -413,8 +419,7 @@ static void run(struct tracer *tracer)
 		renew(tracer);
 	}
 	stop(tracer);
-	if (!is_over(tracer) || interrupted)
-		ring_buffer__consume(tracer->ring);
+	ring_buffer__consume(tracer->ring);
 	summarise(tracer);
 }
 

@@ -8,7 +8,9 @@ setup_file() {
 	open_lab clients=1 servers=4
 	[ -n "${LAB:-}" ] || return 0
 	lab nginx
-	lab config
+	# What is foretold has to hold until it is tried: no report becomes stale meanwhile, no weight moves.
+	lab config stale_after=60s
+	sed -i 's/^    feedback: .*/&\n    weights: configured/' "$STATE/b1/balancer.yaml"
 	lab start all
 }
 
@@ -139,6 +141,17 @@ server_at() { # ADDRESS
 	expect "$(grep -c '^in 44 .*report-taken' "$TRACE.fields")" -gt 0
 	expect "$(grep -c '^out 20 .*report-taken' "$TRACE.fields")" -eq "$(grep -c '^in 44 .*report-taken' "$TRACE.fields")"
 	expect "$(captured "$capture")" -eq "$(wc -l <"$TRACE.fields")"
+}
+
+# As if it were slow: everything happens while it sleeps.
+@test "what happened before the end is told, however late the tracer reads it" {
+	trace_start --verdict forwarded
+	kill -STOP "$TRACER"
+	fetch name >/dev/null
+	kill -TERM "$TRACER"
+	kill -CONT "$TRACER"
+	wait "$TRACER"
+	expect "$(lines 'forwarded web')" -gt 0
 }
 
 @test "one traces at a time; a second one is told who does" {
