@@ -231,42 +231,43 @@ __noinline int meter_request(struct __sk_buff *skb, struct packet *packet)
 	return 0;
 }
 
-/* Is no balancer heard? */
-static __always_inline int is_cut_off(const struct server_settings *set, __u64 now)
-{
-	__u32 i;
-
-	for (i = 0; i < BALANCERS_MAX && i < set->peer_count; i++) {
-		__u32 index = i;
-		const struct peer *peer = bpf_map_lookup_elem(&peers, &index);
-
-		if (peer && (__s64)(now - peer->heard_ns) < (__s64)set->balancer_silence_ns)
-			return 0;
-	}
-	return 1;
-}
-
 /*
  * Whether a SYN-ACK that is sent again had better not be. Both ends repeat theirs after the same time, each by its
- * own clock. Where this server was cut off since, the balancer may have given it up, and sends the client's SYN
- * to another: then two servers answer, the client takes the first, and the other resets it. So this is left to
- * the client's SYN, if that has not come yet; but only once, for a client that has had the first answer
- * repeats none. Of its own for the verifier.
+ * own clock. Where no handshake came to its end for a while since the SYN, answers may not have reached
+ * their clients, and the balancer, which sees that, too, sends the client's next SYN to another server: then two
+ * answer, the client takes the first, and the other resets it. So this is left to that SYN, if it comes here;
+ * but only once, for a client that has had the first answer sends none. Of its own for the verifier.
  */
-#define METER_REPEAT_TICKS (METER_TICKS(1) / 2)
+#define METER_REPEAT_NS 500000000ULL /* sooner, it answers a SYN that has come again */
+#define METER_PAUSE_NS 50000000ULL /* half of what makes a server suspect */
 __noinline int is_better_withheld(__u64 value, __u64 now)
 {
+	__u64 age_ns = meter_age(value, now) << LATENCY_TICK_SHIFT;
 	struct server_settings *set;
 	struct metrics *load;
 	__u32 zero = 0;
-	__u64 age = meter_age(value, now);
 
 	set = bpf_map_lookup_elem(&settings, &zero);
 	load = bpf_map_lookup_elem(&metrics, &zero);
-	if (!set || !load || !set->peer_count || age < METER_REPEAT_TICKS)
+	if (!set || !load || !set->peer_count || age_ns < METER_REPEAT_NS)
 		return 0;
-	return ((meter_tick(now) - load->back_tick) & METER_TIME_MASK) < age ||
-	       is_cut_off(set, now);
+	return (__s64)(now - load->resumed_ns) < (__s64)age_ns ||
+	       (__s64)(now - load->handshake_ns) > (__s64)METER_PAUSE_NS;
+}
+
+/* A handshake has come to its end: its client has had the answer. */
+static __always_inline void meter_end_handshake(void)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+	struct metrics *load;
+	__u32 zero = 0;
+
+	load = bpf_map_lookup_elem(&metrics, &zero);
+	if (!load)
+		return;
+	if (now - load->handshake_ns > METER_PAUSE_NS)
+		load->resumed_ns = now;
+	load->handshake_ns = now;
 }
 
 static __always_inline enum response meter_syn_ack(struct __sk_buff *skb, struct metrics *metrics,

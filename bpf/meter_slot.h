@@ -56,20 +56,15 @@ METER_INLINE int meter_same(__u64 value, __u64 hash)
 	return value >> METER_FINGERPRINT_SHIFT == hash >> METER_FINGERPRINT_SHIFT;
 }
 
-METER_INLINE __u64 meter_tick(__u64 now_ns)
-{
-	return now_ns >> LATENCY_TICK_SHIFT & METER_TIME_MASK;
-}
-
 METER_INLINE __u64 meter_value(__u64 fingerprint, enum meter_state state, __u32 level, __u64 now_ns)
 {
 	return fingerprint | (__u64)state << METER_STATE_SHIFT | (__u64)level << METER_LEVEL_SHIFT |
-	       meter_tick(now_ns);
+	       (now_ns >> LATENCY_TICK_SHIFT & METER_TIME_MASK);
 }
 
 METER_INLINE __u64 meter_again(__u64 value, __u64 now_ns)
 {
-	return (value & ~METER_TIME_MASK) | meter_tick(now_ns);
+	return (value & ~METER_TIME_MASK) | (now_ns >> LATENCY_TICK_SHIFT & METER_TIME_MASK);
 }
 
 METER_INLINE enum meter_state meter_state(__u64 value)

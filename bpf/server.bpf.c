@@ -108,16 +108,6 @@ static __always_inline int is_heard(const struct packet *packet, __u32 tunnel)
 	       peer_sent(peer, 1, packet->eth->h_source, tunnel);
 }
 
-static __always_inline void hear(struct peer *peer, const struct server_settings *set, __u64 now)
-{
-	__u32 zero = 0;
-	struct metrics *load = bpf_map_lookup_elem(&metrics, &zero);
-
-	if (load && now - peer->heard_ns > set->balancer_silence_ns)
-		load->back_tick = meter_tick(now);
-	peer->heard_ns = now;
-}
-
 /*
  * The balancer that sent the packet lives, and may have sent a new connection. tunnel: what
  * take_off_tunnel() has told. Of its own for the verifier, which otherwise walks through the loop once
@@ -141,7 +131,7 @@ __noinline int peer_heard(struct __sk_buff *skb, __u32 tunnel, int is_new)
 		/* To the tick is enough. Written no more often: the line belongs to all CPUs. */
 		if (peer->heard_tick != tick) {
 			peer->heard_tick = tick;
-			hear(peer, set, bpf_ktime_get_coarse_ns());
+			peer->heard_ns = bpf_ktime_get_coarse_ns();
 		}
 		if (is_new)
 			__sync_fetch_and_add(&peer->connections_seen, 1);
@@ -204,6 +194,8 @@ int server_ingress(struct __sk_buff *skb)
 		is_new = meter_request(skb, &packet);
 	else if (is_heard(&packet, tunnel))
 		return TC_ACT_UNSPEC;
+	if (is_new)
+		meter_end_handshake();
 	peer_heard(skb, tunnel, is_new);
 	return TC_ACT_UNSPEC;
 }

@@ -98,7 +98,8 @@ enum verdict {
 	X(NOT_LAST, "not-last", "more data follows at once, and would overtake it")                \
 	X(FAILED, "failed", "the kernel would not make room for the option")                       \
 	X(WITHHELD, "withheld",                                                                    \
-	  "is a SYN-ACK once more, but this server was cut off: left to the client's next SYN")
+	  "is a SYN-ACK once more, and no handshake came to its end for a while: left to the "     \
+	  "client's next SYN")
 
 enum skip {
 #define SKIP_ENUM(symbol, name, sentence) SKIP_##symbol,
@@ -529,9 +530,11 @@ struct metrics {
 	__u32 utilisation; /* 65535 = all CPUs busy */
 	__u32 accept_queue; /* 65535 = full, of the service that last reported */
 	__u32 outer_length; /* of the longest header that packets have come in */
-	__u32 back_tick; /* when a balancer that had been silent was last heard again: meter_tick() */
+	__u32 pad;
 	__u64 utilisation_ns; /* when it was last worked out */
 	__u64 busy_ns; /* sum over CPUs at that time */
+	__u64 handshake_ns; /* when one last came to its end */
+	__u64 resumed_ns; /* when one last did after a pause */
 	__u64 latency[LATENCY_LEVELS]; /* medians, by the in-flight that the request met */
 } __attribute__((aligned(64)));
 
