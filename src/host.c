@@ -175,53 +175,46 @@ int host_set_sysctl(struct host *host, const char *interface, const char *key, i
 	return sysctl_change(host, &change);
 }
 
+static void search_for(struct host_address_search *search, struct ip_address address, int ifindex)
+{
+	/* In IPv6 each interface has addresses of its own. */
+	if (!address_is_ipv4(address) && search->ifindex != ifindex)
+		return;
+	for (size_t i = 0; i < search->count; i++)
+		search->found[i] |= address_equal(search->addresses[i], address);
+}
+
 int host_address_read(const struct nlmsghdr *message, void *context)
 {
 	struct host_address_search *search = context;
 	const struct ifaddrmsg *header = netlink_header(message, sizeof(*header));
 	const struct nlattr *attribute;
 
-	if (!header || (search->ifindex && search->ifindex != (int)header->ifa_index))
+	if (!header)
 		return MNL_CB_OK;
+	/* IPv6 has a local one only where there is a peer. */
 	netlink_for_each (attribute, message, sizeof(*header)) {
-		/* IPv6 has a local one only where there is a peer. */
-		if ((mnl_attr_get_type(attribute) == IFA_LOCAL ||
-		     mnl_attr_get_type(attribute) == IFA_ADDRESS) &&
-		    address_equal(netlink_address(attribute), search->address))
-			search->found = true;
+		if (mnl_attr_get_type(attribute) == IFA_LOCAL ||
+		    mnl_attr_get_type(attribute) == IFA_ADDRESS)
+			search_for(search, netlink_address(attribute), (int)header->ifa_index);
 	}
 	return MNL_CB_OK;
 }
 
-/*
- * 1 if the host has the address, 0 if not, or -errno. In IPv6 each interface has addresses of its own,
- * and is asked for no others.
- */
-static int address_present(struct ip_address address, const char *interface)
+/* Which of the addresses the host has. 0 or -errno. */
+static int look_for_addresses(struct host_address_search *search)
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
-	struct host_address_search search = {.address = address};
 	struct nlmsghdr *request;
-	struct ifaddrmsg *header;
-	struct link_info link;
 	int attempt;
 	int rc = -EINTR;
 
-	if (!address_is_ipv4(address)) {
-		rc = link_get(interface, &link);
-		if (rc)
-			return rc;
-		search.ifindex = link.index;
-		rc = -EINTR;
-	}
-
 	for (attempt = 0; rc == -EINTR && attempt < DUMP_ATTEMPTS; attempt++) {
 		request = netlink_begin(buffer, RTM_GETADDR, NLM_F_DUMP);
-		header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
-		header->ifa_family = (unsigned char)address_family(address);
-		rc = netlink_ask_once(request, host_address_read, &search);
+		mnl_nlmsg_put_extra_header(request, sizeof(struct ifaddrmsg));
+		rc = netlink_ask_once(request, host_address_read, search);
 	}
-	return rc ? rc : search.found;
+	return rc;
 }
 
 /* A VIP is used at once, though others have it too, and is never the source of what the host says itself. */
@@ -233,22 +226,17 @@ static void put_ipv6_manners(struct nlmsghdr *request)
 	mnl_attr_put(request, IFA_CACHEINFO, sizeof(lifetime), &lifetime);
 }
 
-static int address_order(uint16_t type, uint16_t flags, const struct change *change)
+static int address_order(uint16_t type, uint16_t flags, const struct change *change, int ifindex)
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
 	struct nlmsghdr *request = netlink_begin(buffer, type, flags);
 	size_t length;
 	struct ifaddrmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
 	const void *address = address_raw(&change->address, &length);
-	struct link_info link;
-	int rc;
 
-	rc = link_get(change->interface, &link);
-	if (rc)
-		return rc;
 	header->ifa_family = (unsigned char)address_family(change->address);
 	header->ifa_prefixlen = (unsigned char)length * 8;
-	header->ifa_index = link.index;
+	header->ifa_index = (unsigned int)ifindex;
 	mnl_attr_put(request, IFA_LOCAL, length, address);
 	mnl_attr_put(request, IFA_ADDRESS, length, address);
 	if (!address_is_ipv4(change->address))
@@ -256,7 +244,7 @@ static int address_order(uint16_t type, uint16_t flags, const struct change *cha
 	return netlink_ask_once(request, NULL, NULL);
 }
 
-static int address_change(struct host *host, const struct change *change)
+static int address_change(struct host *host, const struct change *change, int ifindex)
 {
 	bool known = journalled(host, change);
 	int rc;
@@ -264,33 +252,59 @@ static int address_change(struct host *host, const struct change *change)
 	rc = known ? 0 : journal_add(host->journal, change);
 	if (rc)
 		return rc;
-	rc = address_order(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, change);
+	rc = address_order(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, change, ifindex);
 	if (rc && !known)
 		journal_drop_last(host->journal);
 	/* Somebody was faster: then it is theirs. */
 	return rc == -EEXIST ? 0 : rc;
 }
 
+/* *at: which one it has come to. */
+static int add_missing(struct host *host, const char *interface, struct host_address_search *search,
+		       size_t *at)
+{
+	struct change change = {.kind = CHANGE_ADDRESS};
+	struct link_info link;
+	int rc;
+
+	rc = name_valid(interface, IFNAMSIZ) ? link_get(interface, &link) : -ENODEV;
+	if (rc)
+		return rc;
+	search->ifindex = link.index;
+	rc = look_for_addresses(search);
+	snprintf(change.interface, sizeof(change.interface), "%s", interface);
+	while (!rc && *at < search->count) {
+		change.address = search->addresses[*at];
+		if (!search->found[*at])
+			rc = address_change(host, &change, link.index);
+		*at += !rc;
+	}
+	return rc;
+}
+
+int host_add_addresses(struct host *host, const char *interface, const struct ip_address *addresses,
+		       size_t count)
+{
+	struct host_address_search search = {.addresses = addresses, .count = count};
+	char text[ADDRESS_TEXT_MAX];
+	size_t at = 0;
+	int rc;
+
+	if (!count)
+		return 0;
+	search.found = calloc(count, sizeof(*search.found));
+	rc = search.found ? add_missing(host, interface, &search, &at) : -ENOMEM;
+	free(search.found);
+	if (rc)
+		log_error("cannot add %s/%d to interface %s: %s",
+			  address_format(addresses[at], text),
+			  address_is_ipv4(addresses[at]) ? 32 : 128, interface, strerror(-rc));
+	return rc;
+}
+
 int host_add_address(struct host *host, const char *interface, struct ip_address address)
 {
-	struct change change = {.kind = CHANGE_ADDRESS, .address = address};
-	char text[ADDRESS_TEXT_MAX];
-	int rc = -ENODEV;
-
-	if (!name_valid(interface, IFNAMSIZ))
-		goto out;
-	rc = address_present(address, interface);
-	if (rc < 0)
-		goto out;
-	if (rc)
-		return 0;
-	snprintf(change.interface, sizeof(change.interface), "%s", interface);
-	rc = address_change(host, &change);
-out:
-	if (rc)
-		log_error("cannot add %s/%d to interface %s: %s", address_format(address, text),
-			  address_is_ipv4(address) ? 32 : 128, interface, strerror(-rc));
-	return rc;
+	return host_add_addresses(host, interface, &address, 1);
 }
 
 static int sysctl_restore(const struct change *change)
@@ -317,9 +331,12 @@ static int sysctl_restore(const struct change *change)
 static int address_restore(const struct change *change)
 {
 	char text[ADDRESS_TEXT_MAX];
+	struct link_info link;
 	int rc;
 
-	rc = address_order(RTM_DELADDR, 0, change);
+	rc = link_get(change->interface, &link);
+	if (!rc)
+		rc = address_order(RTM_DELADDR, 0, change, link.index);
 	if (!rc || rc == -ENODEV || rc == -EADDRNOTAVAIL)
 		return 0;
 	log_error("cannot remove %s from interface %s: %s", address_format(change->address, text),

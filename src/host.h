@@ -48,11 +48,16 @@ int host_get_sysctl(const char *interface, const char *key);
  */
 int host_add_address(struct host *host, const char *interface, struct ip_address address);
 
-/* Whether a message of a dump of addresses has one: a reply of netlink_ask()'s, with the search as its context. */
+/* The same for many: all that the host has are listed only once. */
+int host_add_addresses(struct host *host, const char *interface, const struct ip_address *addresses,
+		       size_t count);
+
+/* Which a message of a dump of addresses has: a reply of netlink_ask()'s, with the search as its context. */
 struct host_address_search {
-	struct ip_address address;
-	int ifindex; /* 0: on any interface */
-	bool found;
+	const struct ip_address *addresses;
+	size_t count;
+	int ifindex; /* where those of IPv6 are looked for */
+	bool *found; /* of each of the addresses */
 };
 
 struct nlmsghdr;

@@ -272,14 +272,16 @@ static struct watch **watch_find(struct neighbours *neighbours, struct ip_addres
 	return place;
 }
 
-int neighbours_watch(struct neighbours *neighbours, struct ip_address address)
+int neighbours_watch(struct neighbours *neighbours, struct ip_address address,
+		     const struct neighbour *known)
 {
 	struct watch **place = watch_find(neighbours, address);
 	struct watch *watch = *place;
 
 	if (watch) {
 		watch->users++;
-		neighbours->changed(&watch->known, neighbours->context);
+		if (!known || !neighbour_equal(&watch->known, known))
+			neighbours->changed(&watch->known, neighbours->context);
 		return 0;
 	}
 	watch = calloc(1, sizeof(*watch));

@@ -58,9 +58,11 @@ void neighbours_close(struct neighbours *neighbours);
 
 /*
  * Watches an address: looks up its route and asks for its MAC. The callback tells, later too. Who
- * watches one that is watched already is told what is known; it takes as many calls to forget it.
+ * watches one that is watched already is told what is known, unless that is what he knows (NULL: he
+ * knows nothing); it takes as many calls to forget it.
  */
-int neighbours_watch(struct neighbours *neighbours, struct ip_address address);
+int neighbours_watch(struct neighbours *neighbours, struct ip_address address,
+		     const struct neighbour *known);
 void neighbours_forget(struct neighbours *neighbours, struct ip_address address);
 
 /* To be polled for reading; then neighbours_receive() takes all that has come. 0 or -errno. */

@@ -47,21 +47,6 @@ static bool has_ipv6(const struct config *config)
 	return false;
 }
 
-/*
- * Where a VIP is put. In IPv4 a host answers ARP for all of its addresses by all of its interfaces; in IPv6
- * an interface is asked for its own.
- */
-static int add_vip(const struct config *config, struct ip_address vip, struct host *host)
-{
-	int err = 0;
-
-	if (address_is_ipv4(vip))
-		return host_add_address(host, "lo", vip);
-	for (size_t i = 0; !err && i < config->interface_count; i++)
-		err = host_add_address(host, config->interfaces[i], vip);
-	return err;
-}
-
 /* The kernel's FIB look-up in XDP, by which reports' packets find their client, wants it. */
 static int prepare_forwarding(struct host *host, const char *interface, bool ipv6)
 {
@@ -75,16 +60,49 @@ static int prepare_forwarding(struct host *host, const char *interface, bool ipv
 	return err ? err : host_set_sysctl(host, interface, HOST_IPV6 "forwarding", 1);
 }
 
+/* Those of a family that `known` does not have, or may not have on each of its interfaces. How many. */
+static size_t list_vips(const struct config *config, const struct config *known, bool ipv4,
+			struct ip_address *vips)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct ip_address vip = config->services[i].address.address;
+
+		if (address_is_ipv4(vip) == ipv4 &&
+		    !(ipv4 && known && config_has_address(known, vip)))
+			vips[count++] = vip;
+	}
+	return count;
+}
+
+/*
+ * In IPv4 a host answers ARP for all of its addresses by all of its interfaces; in IPv6 an interface is asked
+ * for its own.
+ */
+static int add_vips(const struct config *config, const struct config *known, struct host *host)
+{
+	struct ip_address *vips = calloc(config->service_count, sizeof(*vips));
+	size_t count;
+	int err;
+
+	if (!vips)
+		return -ENOMEM;
+	count = list_vips(config, known, true, vips);
+	err = host_add_addresses(host, "lo", vips, count);
+	count = list_vips(config, known, false, vips);
+	for (size_t i = 0; !err && i < config->interface_count; i++)
+		err = host_add_addresses(host, config->interfaces[i], vips, count);
+	free(vips);
+	return err;
+}
+
 int balancer_prepare_host(struct balancer *balancer, const struct config *config,
 			  const struct config *known)
 {
 	struct host *host = balancer->daemon.host;
-	int err = 0;
+	int err = add_vips(config, known, host);
 
-	for (size_t i = 0; !err && i < config->service_count; i++)
-		if (!known || !config_has_address(known, config->services[i].address.address) ||
-		    !address_is_ipv4(config->services[i].address.address))
-			err = add_vip(config, config->services[i].address.address, host);
 	for (size_t i = 0; !err && i < config->interface_count; i++)
 		err = prepare_forwarding(host, config->interfaces[i], has_ipv6(config));
 	return err;
@@ -119,7 +137,9 @@ static void follow(struct balancer *balancer, const struct moves *moves)
 /* Of those who are new in `now`; how many of them, at most, and how many there have been. */
 static size_t each_new(struct balancer *balancer, const struct config *now,
 		       const struct config *before, size_t most,
-		       int (*call)(struct balancer *balancer, struct ip_address address), int *err)
+		       int (*call)(struct balancer *balancer, const struct config *now, size_t i,
+				   size_t j),
+		       int *err)
 {
 	size_t count = 0;
 
@@ -134,7 +154,7 @@ static size_t each_new(struct balancer *balancer, const struct config *now,
 				continue;
 			if (count == most)
 				return count;
-			*err = call(balancer, address);
+			*err = call(balancer, now, i, j);
 			if (*err)
 				return count;
 			count++;
@@ -143,16 +163,17 @@ static size_t each_new(struct balancer *balancer, const struct config *now,
 	return count;
 }
 
-static int watch_one(struct balancer *balancer, struct ip_address address)
+static int watch_one(struct balancer *balancer, const struct config *now, size_t i, size_t j)
 {
 	bool table_full = false;
 
-	return balancer_watch_backend(balancer, address, &table_full);
+	(void)now;
+	return balancer_watch_backend(balancer, i, j, &table_full);
 }
 
-static int forget_one(struct balancer *balancer, struct ip_address address)
+static int forget_one(struct balancer *balancer, const struct config *gone, size_t i, size_t j)
 {
-	neighbours_forget(balancer->daemon.neighbours, address);
+	neighbours_forget(balancer->daemon.neighbours, gone->services[i].backends[j].address);
 	return 0;
 }
 

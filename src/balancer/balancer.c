@@ -132,13 +132,14 @@ static void tell_neighbour(struct balancer *balancer, const struct neighbour *be
 {
 	char address[ADDRESS_TEXT_MAX], mac[MAC_TEXT_MAX], old[MAC_TEXT_MAX];
 	struct events *events = balancer->sources.events;
-	size_t resolved, count = count_backends(balancer, &resolved);
+	size_t resolved, count;
 
-	address_format(now->address, address);
-	mac_format(now->mac, mac);
 	if (now->resolved == before->resolved &&
 	    (!now->resolved || !memcmp(before->mac, now->mac, sizeof(now->mac))))
 		return; /* not yet, or nothing new */
+	count = count_backends(balancer, &resolved);
+	address_format(now->address, address);
+	mac_format(now->mac, mac);
 	if (!now->resolved)
 		events_add(events, EVENT_NO_NEIGHBOUR, NULL, address,
 			   "does not answer ARP any more: new connections go to the others; %zu of "
@@ -221,10 +222,12 @@ static int build_first_rings(struct balancer *balancer)
 }
 
 /* A full neighbour table may have room later: then the backend is found by the refresh. */
-int balancer_watch_backend(struct balancer *balancer, struct ip_address address, bool *table_full)
+int balancer_watch_backend(struct balancer *balancer, size_t i, size_t j, bool *table_full)
 {
-	int err = neighbours_watch(balancer->daemon.neighbours, address);
+	const struct member *member = &balancer->dataplane.services[i].members[j];
+	struct ip_address address = member->config->address;
 	char text[ADDRESS_TEXT_MAX];
+	int err = neighbours_watch(balancer->daemon.neighbours, address, &member->neighbour);
 
 	if (err == -ENOBUFS && !*table_full) {
 		log_warning("backend %s: the kernel's neighbour table is full, so not all backends "
@@ -248,8 +251,7 @@ static int watch_backends(struct balancer *balancer)
 	err = daemon_watch_neighbours(&balancer->daemon, backend_moved, balancer);
 	for (size_t i = 0; !err && i < config->service_count; i++)
 		for (size_t j = 0; !err && j < config->services[i].backend_count; j++)
-			err = balancer_watch_backend(
-				balancer, config->services[i].backends[j].address, &table_full);
+			err = balancer_watch_backend(balancer, i, j, &table_full);
 	return err ? err : build_first_rings(balancer);
 }
 

@@ -39,7 +39,7 @@ int balancer_prepare_host(struct balancer *balancer, const struct config *config
 			  const struct config *known);
 
 /* Follows where it is reached. A full neighbour table is told once. 0 or -errno. */
-int balancer_watch_backend(struct balancer *balancer, struct ip_address address, bool *table_full);
+int balancer_watch_backend(struct balancer *balancer, size_t i, size_t j, bool *table_full);
 
 /*
  * Puts another configuration into force, all of it or nothing: what stays keeps its connections, and each

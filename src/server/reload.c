@@ -86,7 +86,7 @@ static void watch_others(struct server_daemon *server, const struct config *befo
 	for (size_t i = 0; i < now->balancer_count; i++) {
 		if (config_has_balancer(before, now->balancers[i]))
 			continue;
-		err = neighbours_watch(neighbours, now->balancers[i]);
+		err = neighbours_watch(neighbours, now->balancers[i], NULL);
 		if (err)
 			log_warning("balancer %s: cannot be looked up: %s; it is tried again",
 				    address_format(now->balancers[i], text), strerror(-err));

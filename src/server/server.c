@@ -171,7 +171,7 @@ static int watch_balancers(struct server_daemon *server)
 
 	err = daemon_watch_neighbours(&server->daemon, balancer_moved, server);
 	for (size_t i = 0; !err && i < config->balancer_count; i++)
-		err = neighbours_watch(server->daemon.neighbours, config->balancers[i]);
+		err = neighbours_watch(server->daemon.neighbours, config->balancers[i], NULL);
 	return err;
 }
 

@@ -18,7 +18,7 @@ struct reading {
 	struct next_hop hop;
 	struct next_hop_entry entry;
 	struct link_info link;
-	struct host_address_search search[2];
+	bool found[2]; /* the first two of them, the second on one interface */
 };
 
 static const char *const addresses[] = {"10.9.0.2", "2001:db8::1", "fe80::1"};
@@ -49,20 +49,23 @@ static void read_notice(const struct nlmsghdr *message, struct reading *reading)
 static void read_copy(const struct nlmsghdr *message, size_t beyond, struct reading *reading)
 {
 	struct nlmsghdr *copy = malloc(message->nlmsg_len + beyond);
+	const struct ip_address sought[] = {in(addresses[0]), in(addresses[1])};
+	struct host_address_search search = {
+		.addresses = sought,
+		.count = 2,
+		.ifindex = 1,
+		.found = reading->found,
+	};
 
 	require(copy != NULL);
 	memset((char *)copy + message->nlmsg_len, 0xff, beyond);
 	memcpy(copy, message, message->nlmsg_len);
 	memset(reading, 0, sizeof(*reading));
-	reading->search[0].address = in(addresses[0]);
-	reading->search[1].address = in(addresses[1]);
-	reading->search[1].ifindex = 1;
 	read_notice(copy, reading);
 	require(next_hop_read(copy, &reading->hop) == MNL_CB_OK);
 	require(next_hop_entry_read(copy, &reading->entry) == MNL_CB_OK);
 	require(link_read(copy, &reading->link) == MNL_CB_OK);
-	require(host_address_read(copy, &reading->search[0]) == MNL_CB_OK);
-	require(host_address_read(copy, &reading->search[1]) == MNL_CB_OK);
+	require(host_address_read(copy, &search) == MNL_CB_OK);
 	free(copy);
 }
 

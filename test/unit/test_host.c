@@ -65,7 +65,7 @@ static void write_journal(const char *text)
 
 static bool has_address(const char *interface, const char *address)
 {
-	return !run("ip -o addr show dev %s | grep -q 'inet %s '", interface, address);
+	return !run("ip -o addr show dev %s | grep -q 'inet6\\? %s '", interface, address);
 }
 
 static void test_sysctl(void **state)
@@ -301,6 +301,39 @@ static void test_address(void **state)
 	assert_false(has_address("lo", "10.1.0.100/32"));
 }
 
+static struct ip_address in(const char *text)
+{
+	struct ip_address address;
+
+	assert_int_equal(address_parse(text, &address), 0);
+	return address;
+}
+
+/* Of many, those that the host has are left alone; in IPv6 those that this very interface has. */
+static void test_addresses(void **state)
+{
+	struct ip_address many[] = {in("10.1.0.100"), in("10.1.0.101"), in("10.1.0.102"),
+				    in("2001:db8::64"), in("2001:db8::65")};
+	struct host *host;
+
+	(void)state;
+	SANDBOX_REQUIRED();
+	assert_int_equal(run("ip addr add 10.1.0.101/24 dev other"), 0);
+	assert_int_equal(run("ip addr add 2001:db8::64/64 dev other nodad"), 0);
+	assert_int_equal(run("ip addr add 2001:db8::65/128 dev lo"), 0);
+	host = open_host();
+	assert_int_equal(host_add_addresses(host, "lo", many, 0), 0);
+	assert_journal("");
+	assert_int_equal(host_add_addresses(host, "lo", many, sizeof(many) / sizeof(*many)), 0);
+	assert_journal("address lo 10.1.0.100\naddress lo 10.1.0.102\naddress lo 2001:db8::64\n");
+	assert_true(has_address("lo", "10.1.0.102/32"));
+	assert_true(has_address("lo", "2001:db8::64/128"));
+	assert_false(has_address("lo", "10.1.0.101/32"));
+	restore_and_close(host);
+	assert_false(has_address("lo", "10.1.0.100/32"));
+	assert_true(has_address("other", "10.1.0.101/24"));
+}
+
 /* Also on another interface, also with another prefix. */
 static void test_address_of_another(void **state)
 {
@@ -363,6 +396,7 @@ static int tests(void)
 		HOST_TEST(test_journal_unusable),
 		HOST_TEST(test_journal_full),
 		HOST_TEST(test_address),
+		HOST_TEST(test_addresses),
 		HOST_TEST(test_address_of_another),
 		HOST_TEST(test_address_refused),
 		HOST_TEST(test_address_removed_by_another),

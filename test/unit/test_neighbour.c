@@ -56,7 +56,7 @@ static void observe_begin(struct observer *observer, const char *address)
 	memset(observer, 0, sizeof(*observer));
 	observer->address = in(address);
 	assert_int_equal(neighbours_open(observe, observer, &observer->neighbours), 0);
-	assert_int_equal(neighbours_watch(observer->neighbours, observer->address), 0);
+	assert_int_equal(neighbours_watch(observer->neighbours, observer->address, NULL), 0);
 }
 
 static void observe_end(struct observer *observer)
@@ -322,9 +322,9 @@ static void test_several_behind_gateway(void **state)
 	SANDBOX_REQUIRED();
 	assert_int_equal(run("ip route add 10.20.0.0/16 via 10.9.0.2"), 0);
 	observe_begin(&observer, "10.20.0.7");
-	assert_int_equal(neighbours_watch(observer.neighbours, in("10.20.0.8")), 0);
+	assert_int_equal(neighbours_watch(observer.neighbours, in("10.20.0.8"), NULL), 0);
 	observer.address = in("10.20.0.9");
-	assert_int_equal(neighbours_watch(observer.neighbours, observer.address), 0);
+	assert_int_equal(neighbours_watch(observer.neighbours, observer.address, NULL), 0);
 	assert_true(wait_for(&observer, has_first_mac, 500, 0));
 	assert_int_equal(run(FAR "ip link set f0 address " OTHER_MAC), 0);
 	assert_true(wait_for(&observer, has_other_mac, 450, 150));
@@ -462,8 +462,12 @@ static void test_watch_twice_and_forget(void **state)
 	SANDBOX_REQUIRED();
 	observe_begin(&observer, "10.9.0.2");
 	assert_true(wait_for(&observer, has_first_mac, 500, 0));
-	assert_int_equal(neighbours_watch(observer.neighbours, observer.address), 0);
+	assert_int_equal(neighbours_watch(observer.neighbours, observer.address, NULL), 0);
 	assert_int_equal(observer.changes, 1); /* told again, for the second one who asks */
+	assert_int_equal(neighbours_watch(observer.neighbours, observer.address, &observer.last),
+			 0);
+	assert_int_equal(observer.changes, 1); /* but not who knows it */
+	neighbours_forget(observer.neighbours, observer.address);
 	neighbours_forget(observer.neighbours, observer.address);
 	neighbours_forget(observer.neighbours, in("10.9.0.77"));
 	assert_int_equal(run("ip neigh replace 10.9.0.2 dev v0 lladdr " OTHER_MAC), 0);
