@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "log.h"
 
+#define PROGRESS_NS 1000000000ULL
 #define INTERVAL_NS (REBUILD_INTERVAL_MS * 1000000ULL)
 
 struct rebuild {
@@ -24,9 +26,35 @@ void rebuild_mark(struct rebuild *rebuild, size_t service)
 	rebuild->changed[service] = true;
 }
 
+static size_t count_changed(const struct rebuild *rebuild)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < rebuild->service_count; i++)
+		count += rebuild->changed[i];
+	return count;
+}
+
+/* Who has started a daemon waits for its first rings. */
+static void tell_progress(const struct rebuild *rebuild, size_t done, size_t count,
+			  uint64_t *told_ns)
+{
+	const struct log_field fields[] = {
+		{"built", NULL, (long long)done},
+		{"of", NULL, (long long)count},
+		{0},
+	};
+
+	if (rebuild->built_ns || now_ns() - *told_ns < PROGRESS_NS)
+		return;
+	*told_ns = now_ns();
+	log_event(LOG_NOTICE, "building", fields, "rings: %zu of %zu are built", done, count);
+}
+
 void rebuild_now(struct rebuild *rebuild)
 {
-	bool built = false;
+	size_t built = 0, count = count_changed(rebuild);
+	uint64_t told_ns = now_ns();
 
 	event_del(rebuild->timer);
 	rebuild->begin(rebuild->context);
@@ -35,7 +63,7 @@ void rebuild_now(struct rebuild *rebuild)
 			continue;
 		rebuild->changed[i] = false;
 		rebuild->build(i, rebuild->context);
-		built = true;
+		tell_progress(rebuild, ++built, count, &told_ns);
 	}
 	rebuild->end(rebuild->context);
 	if (built)

@@ -7,23 +7,30 @@
 
 #include <cmocka.h>
 #include <event2/event.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "balancer/rebuild.h"
 #include "clock.h"
+#include "log.h"
 
 #define SERVICES 3
 #define CHANGES 1000
+#define HEARD_MAX 64
 
 struct world {
 	struct event_base *base;
 	struct rebuild *rebuild;
 	unsigned int built[SERVICES];
+	useconds_t first_takes_us; /* to build the first service's */
 };
 
 static void count(size_t service, void *context)
 {
 	struct world *world = context;
 
+	if (!service)
+		usleep(world->first_takes_us);
 	world->built[service]++;
 }
 
@@ -127,13 +134,39 @@ static void test_now(void **state)
 	close_world(&world);
 }
 
+static void hear(enum log_level level, const char *text, void *context)
+{
+	(void)level;
+	snprintf(context, HEARD_MAX, "%s", text);
+}
+
+/* At the start somebody waits; later nobody needs to know. */
+static void test_progress(void **state)
+{
+	char heard[HEARD_MAX] = "";
+	struct world world;
+
+	(void)state;
+	log_listen(hear, heard);
+	open_world(&world);
+	world.first_takes_us = 1050000;
+	rebuild_now(world.rebuild);
+	assert_string_equal(heard, "rings: 1 of 3 are built");
+	heard[0] = '\0';
+	rebuild_mark(world.rebuild, 0);
+	rebuild_now(world.rebuild);
+	expect(&world, 2, 1, 1);
+	assert_string_equal(heard, "");
+	close_world(&world);
+	log_listen(NULL, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first),
-		cmocka_unit_test(test_one_change),
-		cmocka_unit_test(test_many_changes),
-		cmocka_unit_test(test_now),
+		cmocka_unit_test(test_first),	     cmocka_unit_test(test_one_change),
+		cmocka_unit_test(test_many_changes), cmocka_unit_test(test_now),
+		cmocka_unit_test(test_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
