@@ -22,6 +22,7 @@
 
 struct seen {
 	uint64_t latency_sum_us;
+	uint32_t in_flight_sum;
 	uint32_t reports, connections;
 };
 
@@ -305,10 +306,13 @@ static void gather(struct view *view, uint32_t server)
 
 	weighted->samples += reports / REPORTS_PER_SAMPLE;
 	weighted->latency_sum += sum / REPORTS_PER_SAMPLE;
+	weighted->in_flight_sum +=
+		(uint32_t)(load->in_flight_sum - seen->in_flight_sum) / REPORTS_PER_SAMPLE;
 	estimated->reports += reports;
 	estimated->latency_us += sum;
 	estimated->connections += (uint32_t)(load->connections_seen - seen->connections);
-	*seen = (struct seen){load->latency_sum_us, load->reports, load->connections_seen};
+	*seen = (struct seen){load->latency_sum_us, load->in_flight_sum, load->reports,
+			      load->connections_seen};
 }
 
 static bool weigh(struct view *view)

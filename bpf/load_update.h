@@ -71,7 +71,9 @@ LOAD_REPORT_INLINE int load_update(struct load *load, const struct load_report *
 	*(volatile __u64 *)load = (__u64)report->in_flight | (__u64)report->utilisation << 16 |
 				  (__u64)report->latency << 32 | (__u64)report->accept_queue << 48;
 	*(volatile __u8 *)&load->flags = report->flags;
-	__sync_fetch_and_add(&load->latency_sum_us, load_report_float_decode(report->latency));
+	/* Of means: a sample that is lost to another CPU does no harm. */
+	load->latency_sum_us += load_report_float_decode(report->latency);
+	load->in_flight_sum += report->in_flight ? report->in_flight : 1;
 	/* Last: what is older than this is not looked at. */
 	*(volatile __u64 *)&load->received_ns = now;
 	__sync_fetch_and_add(&load->reports, 1);

@@ -309,10 +309,11 @@ struct load {
 	__u32 connections_lost; /* sent - seen when nothing was under way: SYNs that never arrived */
 	__u64 window_start_ns;
 	__u32 window_lowest; /* of sent - seen since then */
-	__u32 window_reports;
 	__u32 reports; /* believed, ever */
+	__u32 in_flight_sum; /* of all reports, each with at least 1; wraps */
+	__u16 window_reports;
 	__u8 flags; /* of the last report */
-	__u8 pad[3];
+	__u8 pad;
 	__u64 latency_sum_us; /* of all reports */
 } __attribute__((aligned(64)));
 

@@ -6,43 +6,75 @@
 
 static bool has_samples(const struct weighted *member)
 {
-	return member->samples >= WEIGHTING_SAMPLES_MIN && member->latency_sum > 0;
+	return member->samples >= WEIGHTING_SAMPLES_MIN && member->latency_sum > 0 &&
+	       member->in_flight_sum > 0;
 }
 
-static double log_latency(const struct weighted *member)
+static double weight_in_force(const struct weighted *member)
 {
-	return log(member->latency_sum / member->samples);
+	return member->configured * member->factor;
+}
+
+/* What is to be alike everywhere if the weights are right; as logarithms, or the means of them. */
+struct figures {
+	double latency;
+	double excess; /* weight : requests that are done in a second, which is in flight : latency */
+};
+
+static struct figures figures_of(const struct weighted *member)
+{
+	return (struct figures){
+		.latency = log(member->latency_sum / member->samples),
+		.excess =
+			log(weight_in_force(member) * member->latency_sum / member->in_flight_sum),
+	};
 }
 
 /*
- * The mean of the latencies' logarithms, by weight in force: what steps in proportion to the difference
- * from it take from one, they give to others.
+ * The means by weight in force: what steps in proportion to the difference from them take from one, they
+ * give to others.
  */
-static double mean_log_latency(const struct weighted *members, size_t count, size_t *judged)
+static struct figures mean_figures(const struct weighted *members, size_t count, size_t *judged)
 {
-	double sum = 0, weights = 0;
+	struct figures sum = {0};
+	double weights = 0;
 
 	*judged = 0;
 	for (size_t i = 0; i < count; i++) {
-		double weight = members[i].configured * members[i].factor;
+		double weight = weight_in_force(&members[i]);
+		struct figures own;
 
 		if (!has_samples(&members[i]))
 			continue;
-		sum += weight * log_latency(&members[i]);
+		own = figures_of(&members[i]);
+		sum.latency += weight * own.latency;
+		sum.excess += weight * own.excess;
 		weights += weight;
 		(*judged)++;
 	}
-	return weights > 0 ? sum / weights : 0;
+	if (weights > 0)
+		sum = (struct figures){sum.latency / weights, sum.excess / weights};
+	return sum;
+}
+
+/* The lesser of two that point the same way; 0 of two that do not. */
+static double consent(double a, double b)
+{
+	if (a * b <= 0)
+		return 0;
+	return fabs(a) < fabs(b) ? a : b;
 }
 
 /* Returns whether there is something to be said already; if so it is said, and its samples are used up. */
-static bool look(struct weighted *member, double mean)
+static bool look(struct weighted *member, struct figures mean)
 {
+	struct figures own;
 	double difference, chance;
 
 	if (!has_samples(member))
 		return false;
-	difference = mean - log_latency(member);
+	own = figures_of(member);
+	difference = consent(mean.latency - own.latency, mean.excess - own.excess);
 	chance = WEIGHTING_SIGNIFICANCE / sqrt(member->samples);
 	if (fabs(difference) < chance && member->samples < WEIGHTING_SAMPLES_ENOUGH)
 		return false;
@@ -52,6 +84,7 @@ static bool look(struct weighted *member, double mean)
 	member->looks[0] = difference;
 	member->samples = 0;
 	member->latency_sum = 0;
+	member->in_flight_sum = 0;
 	return true;
 }
 
@@ -60,12 +93,8 @@ static double agreed(const struct weighted *member)
 {
 	double least = member->looks[0];
 
-	for (size_t i = 1; i < WEIGHTING_LOOKS; i++) {
-		if (member->looks[i] * least <= 0)
-			return 0;
-		if (fabs(member->looks[i]) < fabs(least))
-			least = member->looks[i];
-	}
+	for (size_t i = 1; i < WEIGHTING_LOOKS; i++)
+		least = consent(member->looks[i], least);
 	return least;
 }
 
@@ -76,7 +105,7 @@ static void normalise(struct weighted *members, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		configured += members[i].configured;
-		in_force += members[i].configured * members[i].factor;
+		in_force += weight_in_force(&members[i]);
 	}
 	for (size_t i = 0; in_force > 0 && i < count; i++) {
 		double factor = members[i].factor * configured / in_force;
@@ -90,7 +119,7 @@ bool weighting_step(struct weighted *members, size_t count)
 {
 	double limit = log(WEIGHTING_STEP_MAX);
 	size_t judged;
-	double mean = mean_log_latency(members, count, &judged);
+	struct figures mean = mean_figures(members, count, &judged);
 	bool changed = false;
 
 	for (size_t i = 0; judged > 1 && i < count; i++) {

@@ -6,7 +6,12 @@
  * too large for its capacity then answers late, and one whose weight is too small early. So weights move
  * in small steps until the latencies agree. This needs no CPU figures, which say nothing of work that waits.
  *
- * A look compares a member's latency with the mean, as soon as there is evidence: more difference than
+ * A server that is idle between its requests answers no sooner if it is given less: by latencies alone, slow ones
+ * would in the end be given nothing. So a step must also bring the weight nearer to what the server gets
+ * done, as seen at the same time: requests in flight by latency. That alone would not do either: of
+ * servers with little to do it says how fast each is, and nothing of how many requests it works on at a time.
+ *
+ * A look compares a member with the mean, as soon as there is evidence: more difference than
  * chance makes. A step is taken only when several looks in a row say the same, and no further than the
  * one of them that says least: what comes and goes is the fast loop's to meet, and is not remembered.
  */
@@ -37,8 +42,9 @@ struct weighted {
 	double configured; /* weight */
 	double factor; /* on it; 1 to begin with */
 	double latency_sum; /* of the samples, in any unit; since the last look */
+	double in_flight_sum; /* likewise, of requests in flight, at least 1 each time */
 	double samples;
-	double looks[WEIGHTING_LOOKS]; /* logarithms of mean latency : own, the latest first */
+	double looks[WEIGHTING_LOOKS]; /* logarithms of mean : own, the latest first */
 };
 
 /*

@@ -13,6 +13,7 @@
 /* What a server's load said at the last look. */
 struct seen {
 	uint64_t latency_sum_us;
+	uint32_t in_flight_sum;
 	uint32_t reports;
 };
 
@@ -28,6 +29,7 @@ static struct seen look(const struct dataplane *dataplane, const struct member *
 
 	return (struct seen){
 		.latency_sum_us = __atomic_load_n(&load->latency_sum_us, __ATOMIC_RELAXED),
+		.in_flight_sum = __atomic_load_n(&load->in_flight_sum, __ATOMIC_RELAXED),
 		.reports = __atomic_load_n(&load->reports, __ATOMIC_RELAXED),
 	};
 }
@@ -107,6 +109,9 @@ static void gather(struct weights *weights, const struct balanced_service *servi
 			(double)(uint32_t)(seen.reports - before->reports) / REPORTS_PER_SAMPLE;
 		own->latency_sum +=
 			(double)(seen.latency_sum_us - before->latency_sum_us) / REPORTS_PER_SAMPLE;
+		own->in_flight_sum +=
+			(double)(uint32_t)(seen.in_flight_sum - before->in_flight_sum) /
+			REPORTS_PER_SAMPLE;
 		*before = seen;
 	}
 }

@@ -554,7 +554,8 @@ static const struct lost_case {
 	const char *name;
 	uint32_t sent, lost; /* before */
 	uint64_t window_age_ms;
-	uint32_t window_lowest, window_reports;
+	uint32_t window_lowest;
+	uint16_t window_reports;
 	uint8_t flags;
 	uint32_t lost_after; /* 4 have been seen */
 } lost_cases[] = {

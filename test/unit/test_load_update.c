@@ -44,9 +44,11 @@ static void test_latencies_and_reports_add_up(void **state)
 	report.latency = load_report_float_encode(1000);
 	assert_int_equal(load_update(&load, &report, MS), 1);
 	report.sequence++;
+	report.in_flight = 0;
 	report.latency = load_report_float_encode(500);
 	assert_int_equal(load_update(&load, &report, 2 * MS), 1);
 	assert_int_equal(load.latency_sum_us, 1500);
+	assert_int_equal(load.in_flight_sum, 4); /* one that is idle had one when it was measured */
 	assert_int_equal(load.reports, 2);
 }
 

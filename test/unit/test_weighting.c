@@ -31,10 +31,11 @@ static void observe(struct pool *pool, double samples)
 {
 	for (size_t i = 0; i < MEMBERS; i++) {
 		struct weighted *member = &pool->members[i];
-		double latency = member->configured * member->factor / pool->capacities[i];
+		double in_flight = member->configured * member->factor;
 
 		member->samples += samples;
-		member->latency_sum += samples * latency;
+		member->in_flight_sum += samples * in_flight;
+		member->latency_sum += samples * in_flight / pool->capacities[i];
 	}
 }
 
@@ -58,6 +59,49 @@ static void test_weights_come_to_be_the_capacities(void **state)
 
 		assert_true(fabs(log(pool.members[i].factor / right)) < 0.15);
 	}
+}
+
+/* What a pool looks like that has little to do: never more than one request at a server. */
+static bool idle_second(struct pool *pool, const double *latencies)
+{
+	for (size_t i = 0; i < MEMBERS; i++) {
+		struct weighted *member = &pool->members[i];
+
+		member->samples += 500;
+		member->in_flight_sum += 500;
+		member->latency_sum += 500 * latencies[i];
+	}
+	return weighting_step(pool->members, MEMBERS);
+}
+
+/* However little it is given, its latency will never be that of the others. */
+static void test_an_idle_slow_server_keeps_its_share(void **state)
+{
+	static const double latencies[MEMBERS] = {1, 1.0 / 2, 1.0 / 2, 1.0 / 4};
+	struct pool pool = equal;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		idle_second(&pool, latencies);
+	for (size_t i = 0; i < MEMBERS; i++) {
+		double right = MEMBERS / latencies[i] / 9;
+
+		assert_true(fabs(log(pool.members[i].factor / right)) < 0.15);
+	}
+}
+
+/* How many requests a server works on at a time shows only when it has as many. */
+static void test_what_was_learned_outlives_a_lull(void **state)
+{
+	static const double latencies[MEMBERS] = {1, 1, 1, 1};
+	struct pool pool = equal;
+
+	(void)state;
+	pool.members[0].factor = 0.25;
+	pool.members[1].factor = 1.75;
+	for (int i = 0; i < 20; i++)
+		assert_false(idle_second(&pool, latencies));
+	assert_true(pool.members[0].factor == 0.25 && pool.members[1].factor == 1.75);
 }
 
 static void test_equal_servers_keep_their_weights(void **state)
@@ -127,7 +171,7 @@ static void test_who_is_silent_keeps_its_weight(void **state)
 	for (int i = 0; i < 5; i++) {
 		observe(&pool, 500);
 		for (size_t k = 1; k < MEMBERS; k++)
-			pool.members[k].samples = pool.members[k].latency_sum = 0;
+			pool.members[k].samples = 0;
 		assert_false(weighting_step(pool.members, MEMBERS));
 	}
 }
@@ -156,6 +200,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_weights_come_to_be_the_capacities),
+		cmocka_unit_test(test_an_idle_slow_server_keeps_its_share),
+		cmocka_unit_test(test_what_was_learned_outlives_a_lull),
 		cmocka_unit_test(test_equal_servers_keep_their_weights),
 		cmocka_unit_test(test_short_disturbances_are_not_remembered),
 		cmocka_unit_test(test_the_smallest_difference_counts),
