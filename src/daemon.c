@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -74,17 +75,53 @@ static int open_host(struct daemon *daemon)
 	return err;
 }
 
-static void end(evutil_socket_t signal, short events, void *context)
+/* The signal that has asked us to end: seen by the loop in `asking`, an eventfd, and at once by who is busy. */
+static volatile sig_atomic_t asked_by;
+static int asking = -1;
+
+static void ask(int signal)
+{
+	const uint64_t one = 1;
+	int err = errno;
+
+	if (!asked_by)
+		asked_by = signal;
+	(void)!write(asking, &one, sizeof(one));
+	errno = err;
+}
+
+/* For good: a second Ctrl-C must not stop us from tidying up. What a SIGHUP asks for, a start does anyway. */
+static int catch_signals(void)
+{
+	const struct sigaction action = {.sa_handler = ask, .sa_flags = SA_RESTART};
+
+	asking = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (asking < 0 || sigaction(SIGINT, &action, NULL) || sigaction(SIGTERM, &action, NULL) ||
+	    sigaction(RUNTIME_RETIRE, &action, NULL) || signal(SIGHUP, SIG_IGN) == SIG_ERR ||
+	    signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+		log_error("cannot listen to signals: %s", strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+bool daemon_is_to_end(void)
+{
+	return asked_by;
+}
+
+static void end(evutil_socket_t fd, short events, void *context)
 {
 	struct daemon *daemon = context;
 
+	(void)fd;
 	(void)events;
-	daemon->leaves = signal == RUNTIME_RETIRE;
+	daemon->leaves = asked_by == RUNTIME_RETIRE;
 	if (daemon->leaves) {
 		log_event(LOG_NOTICE, "leaving", NULL, "told to go and leave the data path");
 	} else {
 		log_event(LOG_NOTICE, "stopping", NULL, "%s: stopping",
-			  signal == SIGINT ? "interrupted" : "terminated");
+			  asked_by == SIGINT ? "interrupted" : "terminated");
 		sd_notify(0, "STOPPING=1");
 	}
 	event_base_loopbreak(daemon->base);
@@ -149,22 +186,11 @@ static int choose_log(const char **values, bool *json)
 
 static int open_loop(struct daemon *daemon)
 {
-	signal(SIGPIPE, SIG_IGN);
-	/* Before the loop listens, and again after it: a second Ctrl-C must not stop us from tidying up. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(RUNTIME_RETIRE, SIG_IGN);
 	daemon->base = event_base_new();
 	if (!daemon->base)
 		return -ENOMEM;
-	daemon->interrupt = evsignal_new(daemon->base, SIGINT, end, daemon);
-	daemon->terminate = evsignal_new(daemon->base, SIGTERM, end, daemon);
-	daemon->retire = evsignal_new(daemon->base, RUNTIME_RETIRE, end, daemon);
-	if (!daemon->interrupt || !daemon->terminate || !daemon->retire ||
-	    event_add(daemon->interrupt, NULL) || event_add(daemon->terminate, NULL) ||
-	    event_add(daemon->retire, NULL))
-		return -ENOMEM;
-	return 0;
+	daemon->asked = event_new(daemon->base, asking, EV_READ, end, daemon);
+	return daemon->asked && !event_add(daemon->asked, NULL) ? 0 : -ENOMEM;
 }
 
 int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **argv)
@@ -183,8 +209,10 @@ int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **a
 	daemon->config_path = values[CONFIG];
 	if (config_read(values[CONFIG], role, &daemon->config, tell_mistake, json ? daemon : NULL))
 		return EXIT_FAILURE;
-	err = values[TAKEOVER] ? runtime_join(&daemon->runtime, name) :
-				 runtime_open(&daemon->runtime, name);
+	err = catch_signals();
+	if (!err)
+		err = values[TAKEOVER] ? runtime_join(&daemon->runtime, name) :
+					 runtime_open(&daemon->runtime, name);
 	if (err) {
 		config_free(daemon->config);
 		return EXIT_FAILURE;
@@ -430,9 +458,7 @@ void daemon_close(struct daemon *daemon, bool take_back)
 	free_event(daemon->neighbour_timer);
 	if (daemon->neighbours)
 		neighbours_close(daemon->neighbours);
-	free_event(daemon->interrupt);
-	free_event(daemon->terminate);
-	free_event(daemon->retire);
+	free_event(daemon->asked);
 	free_event(daemon->hang_up);
 	if (daemon->base)
 		event_base_free(daemon->base);

@@ -25,7 +25,7 @@ struct daemon {
 	bool inherited; /* a predecessor's data path is in place */
 	struct host *host;
 	struct event_base *base;
-	struct event *interrupt, *terminate, *retire, *hang_up;
+	struct event *asked, *hang_up;
 	const char *config_path;
 	void (*reload)(void *context);
 	void *reload_context;
@@ -79,6 +79,9 @@ void daemon_answer_config(const struct daemon *daemon, struct http_request *requ
  * nothing may be done that it would notice; failing or hanging, we leave it to it.
  */
 bool daemon_succeeds(const struct daemon *daemon);
+
+/* Whether a signal has asked us to end, which the loop will hear of: no place is taken any more then. */
+bool daemon_is_to_end(void);
 
 /* All is ready, and from here on there is no way back: the programs are replaced next. */
 void daemon_commit(struct daemon *daemon);

@@ -246,10 +246,6 @@ static void take_back(struct balancer *balancer, const struct setting *next, siz
 	if (err)
 		return;
 	follow(balancer, &back);
-	for (size_t i = 0; i < dataplane->config->service_count; i++)
-		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++)
-			member_set_weight(dataplane, &dataplane->services[i].members[j],
-					  dataplane->services[i].members[j].weight);
 	build_rings(balancer, next, &back);
 	dataplane_write_settings(dataplane);
 	moves_free(&back);
@@ -315,6 +311,7 @@ int balancer_apply(struct balancer *balancer, struct config *config, struct conf
 			return 0;
 		daemon_move_listen(&balancer->daemon, next.config, balancer->daemon.config);
 	}
+	tables_restore(&balancer->dataplane);
 	tables_prune(&balancer->dataplane);
 	dataplane_drop_interfaces(&balancer->dataplane, balancer->daemon.config);
 	daemon_release_host(&balancer->daemon, next.config, balancer->daemon.config);

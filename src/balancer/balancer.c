@@ -89,7 +89,7 @@ static void tell_ready(struct balancer *balancer)
 	size_t resolved, count = count_backends(balancer, &resolved);
 	int err;
 
-	if (balancer->daemon.ready)
+	if (balancer->daemon.ready || daemon_is_to_end())
 		return;
 	rebuild_now(balancer->rebuild);
 	err = balancer->in_place ? 0 : take_place(balancer);

@@ -33,63 +33,89 @@ struct given {
 /* Twice as many as there can be, so that searches end soon; a power of two. */
 #define PLACES (2 * BACKENDS_MAX)
 
-static void look_up_services(struct dataplane *dataplane, struct given *given)
+/* 0 if something is there, -ENOENT, or why the kernel does not tell: then nobody may be taken for new. */
+static int look_up(int map, const void *key, void *value)
+{
+	return bpf_map_lookup_elem(map, key, value) ? -errno : 0;
+}
+
+static int next_key(int map, const void *previous, void *key)
+{
+	return bpf_map_get_next_key(map, previous, key) ? -errno : 0;
+}
+
+static int look_up_services(struct dataplane *dataplane, struct given *given)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.services);
 	struct service_key key, *previous = NULL;
 	struct service service;
+	int err;
 
-	while (!bpf_map_get_next_key(map, previous, &key)) {
-		if (!bpf_map_lookup_elem(map, &key, &service) && service.id <= SERVICES_MAX)
+	while (!(err = next_key(map, previous, &key))) {
+		err = look_up(map, &key, &service);
+		if (err)
+			return err;
+		if (service.id <= SERVICES_MAX)
 			given->old_services[service.id] = true;
 		previous = &key;
 	}
+	return err == -ENOENT ? 0 : err;
 }
 
-static void look_up_servers(struct dataplane *dataplane, struct given *given)
+static int look_up_servers(struct dataplane *dataplane, struct given *given)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.servers);
 	uint32_t key, *previous = NULL;
 	struct server server;
+	int err;
 
-	while (!bpf_map_get_next_key(map, previous, &key)) {
-		if (!bpf_map_lookup_elem(map, &key, &server) && server.index < SERVERS_MAX)
+	while (!(err = next_key(map, previous, &key))) {
+		err = look_up(map, &key, &server);
+		if (err)
+			return err;
+		if (server.index < SERVERS_MAX)
 			given->servers[server.index] = true;
 		previous = &key;
 	}
+	return err == -ENOENT ? 0 : err;
 }
 
-/* The id that the service has had, or one that nobody has; 0 if there is none. */
-static uint32_t service_id_take(struct dataplane *dataplane, const struct service_key *key,
-				struct given *given)
+/* The id that the service has had, or one that nobody has. 0 or -errno, having said if there is none. */
+static int service_id_take(struct dataplane *dataplane, const struct service_config *config,
+			   const struct service_key *key, struct given *given, uint32_t *id)
 {
-	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	struct service service;
-	uint32_t id = 1;
+	struct service service = {0};
+	int err = look_up(bpf_map__fd(dataplane->bpf->maps.services), key, &service);
 
-	if (!bpf_map_lookup_elem(map, key, &service) && service.id && service.id <= SERVICES_MAX &&
-	    !given->services[service.id])
-		id = service.id;
-	else
-		while (id <= SERVICES_MAX && (given->services[id] || given->old_services[id]))
-			id++;
-	if (id > SERVICES_MAX)
-		return 0;
-	given->services[id] = true;
-	return id;
+	if (err && err != -ENOENT)
+		return err;
+	*id = service.id;
+	if (!*id || *id > SERVICES_MAX || given->services[*id]) {
+		*id = 1;
+		while (*id <= SERVICES_MAX && (given->services[*id] || given->old_services[*id]))
+			(*id)++;
+	}
+	if (*id > SERVICES_MAX) {
+		log_error("%s: at most %d services are supported", config->name, SERVICES_MAX);
+		return -ENOSPC;
+	}
+	given->services[*id] = true;
+	return 0;
 }
 
-/* The index that the server has in `loads`, or a new one; 0 if there is no more room. */
-static uint32_t server_index(struct dataplane *dataplane, struct ip_address address,
-			     struct given *given)
+/* The index that the server has in `loads`, or a new one; 0 if there is no more room. 0 or -errno. */
+static int server_index(struct dataplane *dataplane, struct ip_address address, struct given *given,
+			uint32_t *index)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.servers);
 	struct server server = {0};
 	uint32_t id = address_report_id(address);
 	uint64_t none = 0;
+	int err = look_up(map, &id, &server);
 
-	if (!bpf_map_lookup_elem(map, &id, &server))
-		return server.index;
+	*index = server.index;
+	if (err != -ENOENT)
+		return err;
 	while (given->next_server < SERVERS_MAX && given->servers[given->next_server])
 		given->next_server++;
 	if (given->next_server >= SERVERS_MAX)
@@ -99,9 +125,10 @@ static uint32_t server_index(struct dataplane *dataplane, struct ip_address addr
 	bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.old_key_reports), &server.index, &none,
 			    BPF_ANY);
 	if (bpf_map_update_elem(map, &id, &server, BPF_ANY))
-		return 0;
+		return -errno;
 	given->servers[server.index] = true;
-	return server.index;
+	*index = server.index;
+	return 0;
 }
 
 /* Where the pair stands in the hash table, or would. */
@@ -268,17 +295,18 @@ static void enter_backend(struct dataplane *dataplane, uint16_t service,
 	__atomic_store_n(&backend->service, service, __ATOMIC_RELEASE);
 }
 
-/* Its reports come in packets of its own address then. */
-static void server_set_tunnelled(struct dataplane *dataplane, struct ip_address address)
+/* Whether its reports come in packets of its own address. */
+static void server_set_tunnelled(struct dataplane *dataplane, struct ip_address address,
+				 bool tunnelled)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.servers);
 	uint32_t key = address_report_id(address);
 	struct server server;
 
-	if (bpf_map_lookup_elem(map, &key, &server) || server.tunnelled)
+	if (bpf_map_lookup_elem(map, &key, &server) || server.tunnelled == tunnelled)
 		return;
-	server.address = address;
-	server.tunnelled = 1;
+	server.address = tunnelled ? address : (struct ip_address){0};
+	server.tunnelled = tunnelled;
 	bpf_map_update_elem(map, &key, &server, BPF_ANY);
 }
 
@@ -287,8 +315,10 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 {
 	const struct backend_config *config = member->config;
 	const struct service_key key = service_key(service->config);
+	int err = server_index(dataplane, config->address, given, &member->server);
 
-	member->server = server_index(dataplane, config->address, given);
+	if (err)
+		return err;
 	if (!member->index)
 		member->index = backend_index(dataplane, service->id, config->address, given);
 	if (!member->server || !member->index) {
@@ -300,7 +330,7 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 	enter_backend(dataplane, (uint16_t)service->id, &key, member);
 	backend_set_forward(&dataplane->backends[member->index], config->forward, given->varied);
 	if (config->forward == FORWARD_IPIP)
-		server_set_tunnelled(dataplane, config->address);
+		server_set_tunnelled(dataplane, config->address, true);
 	return 0;
 }
 
@@ -318,13 +348,10 @@ static int fill_service(struct dataplane *dataplane, struct balanced_service *se
 {
 	struct service_config *config = service->config;
 	struct service_key key = service_key(config);
-	int err = 0;
+	int err = service_id_take(dataplane, config, &key, given, &service->id);
 
-	service->id = service_id_take(dataplane, &key, given);
-	if (!service->id) {
-		log_error("%s: at most %d services are supported", config->name, SERVICES_MAX);
-		return -ENOSPC;
-	}
+	if (err)
+		return err;
 	service->members = calloc(config->backend_count, sizeof(*service->members));
 	if (!service->members)
 		return -ENOMEM;
@@ -350,6 +377,32 @@ static int fill_service(struct dataplane *dataplane, struct balanced_service *se
 	return err;
 }
 
+static void restore_member(struct dataplane *dataplane, const struct member *member, bool tunnelled)
+{
+	backend_set_forward(&dataplane->backends[member->index], member->config->forward,
+			    dataplane->config->outer_source_varied);
+	set_cost(dataplane, member);
+	server_set_tunnelled(dataplane, member->config->address, tunnelled);
+}
+
+void tables_restore(struct dataplane *dataplane)
+{
+	bool tunnelled[SERVERS_MAX] = {false};
+
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
+			const struct member *member = &dataplane->services[i].members[j];
+
+			tunnelled[member->server] |= member->config->forward == FORWARD_IPIP;
+		}
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
+			const struct member *member = &dataplane->services[i].members[j];
+
+			restore_member(dataplane, member, tunnelled[member->server]);
+		}
+}
+
 void services_free(struct balanced_service *services, size_t count)
 {
 	for (size_t i = 0; services && i < count; i++)
@@ -361,13 +414,14 @@ int tables_enter(struct dataplane *dataplane, struct config *config, const struc
 		 struct balanced_service **services)
 {
 	struct given given = {.next_server = 1, .varied = config->outer_source_varied};
-	int err;
+	int err = look_up_services(dataplane, &given);
 
-	look_up_services(dataplane, &given);
-	look_up_servers(dataplane, &given);
-	err = look_up_backends(dataplane, &given);
+	if (!err)
+		err = look_up_servers(dataplane, &given);
+	if (!err)
+		err = look_up_backends(dataplane, &given);
 	*services = calloc(config->service_count, sizeof(**services));
-	if (!*services)
+	if (!err && !*services)
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < config->service_count; i++) {
 		struct service_config *service = &config->services[i];

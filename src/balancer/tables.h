@@ -22,15 +22,18 @@ int tables_enter(struct dataplane *dataplane, struct config *config, const struc
 /* Removes what the configuration in force does not name: when no ring names it any more. */
 void tables_prune(struct dataplane *dataplane);
 
+/*
+ * What tables_enter() has given members that stay is as the configuration in force has it: after another
+ * one has been refused.
+ */
+void tables_restore(struct dataplane *dataplane);
+
 void services_free(struct balanced_service *services, size_t count);
 
 struct service_key service_key(const struct service_config *config);
 
 /* Gives a backend a weight, in 1/WEIGHT_ONE; the ring follows when it is built again. */
 void member_set_weight(struct dataplane *dataplane, struct member *member, uint32_t weight);
-
-/* Lets so many 1/HEALTH_RAMP_ONE of it count. */
-void member_set_ramp(struct dataplane *dataplane, struct member *member, uint32_t ramp);
 
 /* Lets only so many 1/HEALTH_RAMP_ONE of its weight count; the ring likewise. */
 void member_set_ramp(struct dataplane *dataplane, struct member *member, uint32_t ramp);

@@ -81,8 +81,11 @@ static int take_place(struct server_daemon *server)
 static void tell_ready(struct server_daemon *server)
 {
 	const struct config *config = server->daemon.config;
-	int err = server->in_place ? 0 : take_place(server);
+	int err;
 
+	if (daemon_is_to_end())
+		return;
+	err = server->in_place ? 0 : take_place(server);
 	if (err) {
 		daemon_fail(&server->daemon, err);
 		return;

@@ -72,5 +72,5 @@ survives() {
 	survives balancer bpf signal=INT $(seq 1 12 165)
 	# shellcheck disable=SC2046 # likewise
 	survives server bpf signal=INT $(seq 1 9 66)
-	survives balancer mkdir signal=INT 1 2 3
+	survives balancer mkdir signal=TERM 1 2 3
 }

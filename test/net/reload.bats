@@ -54,6 +54,10 @@ state() {
 	for map in settings services servers; do
 		bpftool map dump pinned "/run/plimsoll/bpf/$(namespace b1)/$map"
 	done
+	for map in 1 2 3 4 5 6; do
+		bpftool -j map lookup pinned "/run/plimsoll/bpf/$(namespace b1)/backends" key $map 0 0 0 |
+			jq -c '(.formatted.value // .value) | {service, server, cost, forward, varied}'
+	done
 	"$PLIMSOLL" show --json --instance "$(namespace b1)" | jq -c '[.interfaces, .keyed, (.services[] |
 		{name, address, policy, choices, signal, feedback, backends: [.backends[] | {address, weight, forward, state, changed}]})]'
 }
@@ -141,7 +145,8 @@ line() {
 	refused "$file:10: is not YAML: a tab indents the line"
 	edit 's/policy: .*/policy: maglev/; s/interfaces: .*/interfaces: [eth0, eth7]/'
 	refused 'interfaces: "eth7": No such device; '
-	edit "s/policy: .*/policy: maglev/; s/listen: .*/listen: 192.0.2.1:9570/"
+	edit "s/policy: .*/policy: maglev/; s/listen: .*/listen: 192.0.2.1:9570/
+		s/$(address s1), weight: 1/$(address s1), weight: 9/; s/$(address s2), weight: 1, forward: l2/$(address s2), weight: 1, forward: ipip/"
 	refused 'cannot listen on 192.0.2.1:9570: no interface of this host has that address'
 	edit 's/policy: .*/policy: maglev/; 1i hash_seed: 0x5eed'
 	refused "$file:1: hash_seed: \"0x5eed\" cannot be changed while the daemon runs, because"
