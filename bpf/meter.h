@@ -156,7 +156,7 @@ static __always_inline int meter_syn(struct metrics *metrics, struct server_stat
 	if (meter_state(metered->value) == METER_SYN_DATA ||
 	    (shakes_hands(metered) &&
 	     meter_age(metered->value, metered->now_ns) < METER_HANDSHAKE_TICKS)) {
-		if (meter_state(metered->value) == METER_SYN_ACK)
+		if (meter_state(metered->value) != METER_SYN_DATA)
 			meter_set(metrics, metered, meter_again(metered->value, metered->now_ns));
 		return 0;
 	}
@@ -232,13 +232,15 @@ __noinline int meter_request(struct __sk_buff *skb, struct packet *packet)
 }
 
 /*
- * Whether a SYN-ACK that is sent again had better not be. Both ends repeat theirs after the same time, each by its
- * own clock. Where no handshake came to its end for a while since the SYN, answers may not have reached
- * their clients, and the balancer, which sees that, too, sends the client's next SYN to another server: then two
- * answer, the client takes the first, and the other resets it. So this is left to that SYN, if it comes here;
- * but only once, for a client that has had the first answer sends none. Of its own for the verifier.
+ * Whether a SYN-ACK that is sent late had better not be. It is a repetition, though the first one may never have
+ * come as far as this: without a carrier the kernel does not know the client's MAC address. Both ends repeat
+ * themselves after the same time, each by its own clock. Where no handshake came to its end for a while since the
+ * SYN, answers may not have reached their clients, and the balancer, which sees that, too, sends the client's
+ * next SYN to another server: then two answer, the client takes the first, and the other resets it. So this is
+ * left to that SYN, if it comes here; but only once, for a client that has had the first answer sends
+ * none. Of its own for the verifier.
  */
-#define METER_REPEAT_NS 500000000ULL /* sooner, it answers a SYN that has come again */
+#define METER_REPEAT_NS 500000000ULL /* sooner, it answers a SYN that has just come */
 #define METER_PAUSE_NS 50000000ULL /* half of what makes a server suspect */
 __noinline int is_better_withheld(__u64 value, __u64 now)
 {
@@ -277,8 +279,10 @@ static __always_inline enum response meter_syn_ack(struct __sk_buff *skb, struct
 	enum meter_state state = meter_state(metered->value);
 	__u32 level = 0;
 
-	if (state == METER_SYN_ACK && is_better_withheld(metered->value, metered->now_ns)) {
-		meter_set(metrics, metered, meter_again(metered->value, metered->now_ns));
+	if ((state == METER_SYN || state == METER_SYN_ACK) &&
+	    is_better_withheld(metered->value, metered->now_ns)) {
+		meter_set(metrics, metered,
+			  meter_value(metered->fingerprint, METER_SYN_ACK, 0, metered->now_ns));
 		return RESPONSE_WITHHELD;
 	}
 	if (state != METER_SYN && state != METER_SYN_DATA)

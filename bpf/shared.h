@@ -98,7 +98,7 @@ enum verdict {
 	X(NOT_LAST, "not-last", "more data follows at once, and would overtake it")                \
 	X(FAILED, "failed", "the kernel would not make room for the option")                       \
 	X(WITHHELD, "withheld",                                                                    \
-	  "is a SYN-ACK once more, and no handshake came to its end for a while: left to the "     \
+	  "is a late SYN-ACK, and no handshake came to its end for a while: left to the "          \
 	  "client's next SYN")
 
 enum skip {

@@ -155,6 +155,19 @@ static void a_pause_before_the_handshake_counts_for_nothing(void **state)
 	assert_true(syn_ack());
 }
 
+/* Without a carrier, or a way to the client, the first one never comes as far as the program. */
+static void the_first_that_is_seen_may_be_a_repetition(void **state)
+{
+	(void)state;
+	server_reset(&calm);
+	syn();
+	wait_ms(1000);
+	assert_false(syn_ack());
+	shake_hands();
+	shake_hands_for_ms(2000);
+	assert_true(syn_ack());
+}
+
 static void without_a_balancer_nothing_is_withheld(void **state)
 {
 	(void)state;
@@ -174,6 +187,7 @@ int main(void)
 		cmocka_unit_test(it_is_withheld_once),
 		cmocka_unit_test(a_syn_again_is_answered),
 		cmocka_unit_test(a_pause_before_the_handshake_counts_for_nothing),
+		cmocka_unit_test(the_first_that_is_seen_may_be_a_repetition),
 		cmocka_unit_test(without_a_balancer_nothing_is_withheld),
 	};
 	int failed;
