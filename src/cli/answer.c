@@ -57,7 +57,7 @@ int answer_instance(bool json, const char *wanted, char name[INSTANCE_NAME_MAX])
 {
 	int err;
 
-	client_show_waiting(isatty(STDERR_FILENO));
+	client_wait(isatty(STDERR_FILENO) ? CLIENT_PATIENT_SHOWN : CLIENT_PATIENT);
 	err = runtime_find(wanted, name, INSTANCE_NAME_MAX);
 
 	if (err && json && wanted)

@@ -13,7 +13,8 @@
 #include "clock.h"
 #include "runtime.h"
 
-#define TIMEOUT_SECONDS 5L /* a daemon answers within milliseconds */
+#define BRIEF_SECONDS 5L /* a daemon answers within milliseconds */
+#define PATIENT_SECONDS 30L
 #define CHANGE_SECONDS 60L /* where thousands of rings are built anew, it takes longer */
 #define HTTP_OK 200
 #define SECOND_NS 1000000000ULL
@@ -31,11 +32,11 @@ struct exchange {
 	uint64_t told_seconds; /* how long it takes already; 0 = not told */
 };
 
-static bool shows_waiting;
+static enum client_manner manner;
 
-void client_show_waiting(bool shows)
+void client_wait(enum client_manner wanted)
 {
-	shows_waiting = shows;
+	manner = wanted;
 }
 
 /* By libcurl, at least once a second. */
@@ -160,7 +161,9 @@ static int exchange_prepare(struct exchange *exchange, const char *method, const
 {
 	char *text;
 
-	exchange->patience = change || method ? CHANGE_SECONDS : TIMEOUT_SECONDS;
+	exchange->patience = change || method	    ? CHANGE_SECONDS :
+			     manner == CLIENT_BRIEF ? BRIEF_SECONDS :
+						      PATIENT_SECONDS;
 	if (method)
 		curl_easy_setopt(exchange->curl, CURLOPT_CUSTOMREQUEST, method);
 	if (!change)
@@ -208,7 +211,7 @@ static int client_exchange(const char *socket_path, const char *instance, const 
 		err = exchange_prepare(&exchange, method, change);
 	if (err)
 		goto out;
-	if (shows_waiting)
+	if (manner == CLIENT_PATIENT_SHOWN)
 		show_waiting(&exchange, instance);
 	code = exchange_run(&exchange, socket_path, path);
 	if (code == CURLE_OK)

@@ -31,8 +31,17 @@ int client_get_from(const char *socket_path, const char *instance, const char *p
 bool client_service_path(const char *service, const char *behind, const char *last,
 			 char path[PATH_TEXT_MAX]);
 
-/* Whether an answer that takes its time is waited for with a line on stderr, which is wiped out again. */
-void client_show_waiting(bool shows);
+/*
+ * How an answer that takes its time is waited for. Everything about ten thousands of backends takes seconds
+ * on a busy machine; the line on stderr that says so is wiped out again.
+ */
+enum client_manner {
+	CLIENT_BRIEF, /* unless told otherwise */
+	CLIENT_PATIENT,
+	CLIENT_PATIENT_SHOWN,
+};
+
+void client_wait(enum client_manner manner);
 
 /* The "error" of an answer, or a sentence that there is none. */
 const char *client_error(const json_t *answer);

@@ -114,7 +114,8 @@ int top_command(int argc, char **argv)
 			false,
 			"top wants a terminal; for scripts there is \"plimsoll show --json\"");
 	}
-	client_show_waiting(false); /* it would stand in the picture */
+	/* A line on stderr would stand in the picture, and keys want to be read. */
+	client_wait(CLIENT_BRIEF);
 	watch(instance, interval_ns, &status);
 	terminal_close();
 	json_decref(status);

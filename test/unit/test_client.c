@@ -129,9 +129,9 @@ static void ask_slow_daemon(bool shown, char *told, size_t size)
 		answer_late(listener);
 	assert_non_null(file);
 	assert_return_code(dup2(fileno(file), STDERR_FILENO), errno);
-	client_show_waiting(shown);
+	client_wait(shown ? CLIENT_PATIENT_SHOWN : CLIENT_PATIENT);
 	check_client(STATUS, 0, NULL);
-	client_show_waiting(false);
+	client_wait(CLIENT_BRIEF);
 	fflush(stderr);
 	assert_return_code(dup2(before, STDERR_FILENO), errno);
 	rewind(file);
