@@ -50,6 +50,12 @@ static void set_feedback(json_t *object, const struct load *load, uint64_t stale
 	json_set_integer(object, "pending", copy.received_ns ? load_pending(&copy) : 0);
 }
 
+bool reports_expected(const struct service_config *service)
+{
+	return service->feedback == FEEDBACK_POLL ||
+	       (service->feedback == FEEDBACK_IN_BAND && service->protocol == IPPROTO_TCP);
+}
+
 const char *load_cause(const struct status *status, const struct balanced_service *service,
 		       const struct member *member)
 {
@@ -57,6 +63,9 @@ const char *load_cause(const struct status *status, const struct balanced_servic
 
 	if (service->config->feedback == FEEDBACK_NONE)
 		return NULL;
+	if (!load_known(&load, now_ns(), service->config->stale_after_ns) &&
+	    !reports_expected(service->config))
+		return "answers in UDP, which bears no reports: counts as the mean of the others";
 	if (!load.received_ns)
 		return "has not reported its load yet: counts as the mean of the others";
 	if (!load_known(&load, now_ns(), service->config->stale_after_ns))

@@ -29,7 +29,9 @@ struct measured {
 
 /* Metrics of a backend, or of a server: a name, its type, its help, and an expression on `m`. */
 #define BACKEND_METRICS(X)                                                                         \
-	X(up, "backend_up", "gauge", "1 if the backend answers ARP and does not fail its check.",  \
+	X(up, "backend_up", "gauge",                                                               \
+	  "1 if the backend's next hop is known, by ARP or neighbour discovery, and its check "    \
+	  "does not fail.",                                                                        \
 	  m->member->neighbour.resolved && m->member->health.state != HEALTH_DOWN)                 \
 	X(suspect, "backend_suspect", "gauge",                                                     \
 	  "1 if the backend leaves connections unanswered: it is spared new ones.",                \
@@ -216,6 +218,15 @@ static void write_backends(FILE *out, const struct sources *sources)
 		write_metric(out, sources, metric, POLLED_BACKENDS);
 }
 
+static size_t count_open(const struct balanced_service *service)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		count += member_is_open(&service->members[i]);
+	return count;
+}
+
 static void write_services(FILE *out, const struct sources *sources)
 {
 	const struct dataplane *dataplane = sources->status->dataplane;
@@ -227,10 +238,17 @@ static void write_services(FILE *out, const struct sources *sources)
 		const struct service_config *config = dataplane->services[i].config;
 
 		metric_sample(out, "plimsoll_service_info", 1, "service", config->name, "address",
-			      endpoint_format(&config->address, address), "policy",
+			      endpoint_format(&config->address, address), "protocol",
+			      protocol_name(config->protocol), "policy",
 			      policy_name(config->policy), "signal", signal_name(config->signal),
 			      "feedback", feedback_name(config->feedback), NULL);
 	}
+	metric_family(out, "plimsoll_service_open_backends", "gauge",
+		      "Backends that take new connections: up, not suspect, not draining.");
+	for (size_t i = 0; i < dataplane->config->service_count; i++)
+		metric_sample(out, "plimsoll_service_open_backends",
+			      (double)count_open(&dataplane->services[i]), "service",
+			      dataplane->services[i].config->name, NULL);
 	metric_family(out, "plimsoll_report_age_seconds", "histogram",
 		      "Age of the latest report, of each backend that gets connections, looked at "
 		      "ten times a second.");

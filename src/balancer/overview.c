@@ -184,8 +184,8 @@ static json_t *summarise(const struct status *status, size_t i, size_t first)
 
 		states[member->health.state]++;
 		open += member_is_open(member);
-		silent +=
-			load_cause(status, service, member) && traffic_of(status, first + j).recent;
+		silent += reports_expected(config) && load_cause(status, service, member) &&
+			  traffic_of(status, first + j).recent;
 		if (load.received_ns && load_known(&load, now_ns(), config->stale_after_ns))
 			in_flight += load.in_flight;
 	}
@@ -262,7 +262,8 @@ static size_t check_service(const struct status *status, const struct balanced_s
 			add_problem(problems, name, json_string(text),
 				    health_state_name(member->health.state), member->health.cause);
 		/* Who gets no connections has no packets to report on. */
-		else if (guessed && traffic_of(status, first + i).recent)
+		else if (guessed && reports_expected(service->config) &&
+			 traffic_of(status, first + i).recent)
 			add_problem(problems, name, json_string(text), "load-unknown", guessed);
 	}
 	if (!open)

@@ -50,6 +50,9 @@ void describe_backends(const struct status *status, size_t i, size_t first, json
 /* What is known of a member's server, whichever service it answers for. */
 json_t *describe_load(const struct status *status, const struct member *member);
 
+/* Whether somebody should worry where no load is known: datagrams bear no reports. */
+bool reports_expected(const struct service_config *service);
+
 /* Why its load is a guess; NULL if it is not. */
 const char *load_cause(const struct status *status, const struct balanced_service *service,
 		       const struct member *member);

@@ -275,8 +275,9 @@ static void look_at_service(struct watch *watch, size_t i, size_t first)
 		bool known = load_known(&load, now_ns(), config->stale_after_ns);
 
 		observe(&watch->services[i], &watch->members[first + j], &load, traffic.recent);
-		follow_reporting(watch, &watch->members[first + j], config, member,
-				 traffic.total.connections, known);
+		if (reports_expected(config))
+			follow_reporting(watch, &watch->members[first + j], config, member,
+					 traffic.total.connections, known);
 	}
 	follow_weights(watch, i, first);
 }

@@ -87,12 +87,17 @@ export function isUp({state}) {
 	return state === 'healthy' || state === 'unknown';
 }
 
+/* Datagrams bear no reports: load is known only of servers that answer in TCP, too, or are polled. */
+function expectsReports({raw}) {
+	return raw.feedback === 'poll' || (raw.feedback === 'in-band' && raw.protocol === 'tcp');
+}
+
 function examine(backend, service, now) {
 	const {raw} = backend;
 
 	if (!isUp(raw))
 		return findState(raw);
-	if (service.raw.feedback === 'none')
+	if (service.raw.feedback === 'none' || (!raw.known && !expectsReports(service)))
 		return finding('ok', 'is up', 'are up');
 	if (!raw.known)
 		return findSilence(backend, now);
@@ -251,6 +256,9 @@ export function explainSilence(service) {
 		return 'Feedback is off: servers are not asked for their load, and connections go by weight alone.';
 	if (service.reports || !service.backends.length)
 		return null;
+	if (!expectsReports(service))
+		return 'Datagrams bear no reports: a server’s load is known only if it answers a service in TCP, too. ' +
+			'New flows go by weight alone.';
 	if (service.raw.feedback === 'poll')
 		return 'No reports yet: no server’s agent has answered a poll. Is agent_listen set in their server.yaml?';
 	if (!service.raw.connections)

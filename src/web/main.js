@@ -37,8 +37,10 @@ class ServiceView {
 	tell(service, now) {
 		const {raw} = service;
 
-		setText(this.part('.name'), raw.name === raw.address ? '' : raw.name);
-		setText(this.part('.address'), `${raw.address}/${raw.protocol}`);
+		const address = `${raw.address}/${raw.protocol}`;
+
+		setText(this.part('.name'), address.startsWith(raw.name) ? '' : raw.name);
+		setText(this.part('.address'), address);
 		this.part('.scroll').ariaLabel = `Servers of ${raw.name} in numbers`;
 		setText(this.part('.policy'), describePolicy(raw));
 		this.note('.silence', explainSilence(service));

