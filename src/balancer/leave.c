@@ -19,6 +19,7 @@
 #include "config/compare.h"
 #include "flow_slot.h"
 #include "log.h"
+#include "service_keys.h"
 
 /*
  * A connection whose client has closed its half is alive as long as packets of his come: the other half

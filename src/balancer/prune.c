@@ -6,35 +6,9 @@
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
 #include "balancer/tables.h"
+#include "service_keys.h"
 
-static bool is_configured(const struct config *config, const struct service_key *key)
-{
-	for (size_t i = 0; i < config->service_count; i++) {
-		struct service_key ours = service_key(&config->services[i]);
-
-		if (address_equal(ours.address, key->address) &&
-		    (!key->protocol || (ours.protocol == key->protocol && ours.port == key->port)))
-			return true;
-	}
-	return false;
-}
-
-/* Services that a predecessor served and the configuration no longer names. */
-static void remove_old_services(struct dataplane *dataplane)
-{
-	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	struct service_key key, next;
-	int more = !bpf_map_get_next_key(map, NULL, &next);
-
-	while (more) {
-		key = next;
-		more = !bpf_map_get_next_key(map, &key, &next);
-		if (!is_configured(dataplane->config, &key))
-			bpf_map_delete_elem(map, &key);
-	}
-}
-
-/* Likewise backends: their flows become unknown, and their indices free. */
+/* Backends that a predecessor had and the configuration no longer names: their flows become unknown, and their indices free. */
 static void remove_old_backends(struct dataplane *dataplane)
 {
 	bool needed[BACKENDS_MAX] = {false};
@@ -71,7 +45,7 @@ static void remove_old_servers(struct dataplane *dataplane)
 
 void tables_prune(struct dataplane *dataplane)
 {
-	remove_old_services(dataplane);
+	service_keys_prune(bpf_map__fd(dataplane->bpf->maps.services), dataplane->config);
 	remove_old_backends(dataplane);
 	remove_old_servers(dataplane);
 }

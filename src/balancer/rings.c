@@ -21,6 +21,7 @@
 #include "hash.h"
 #include "log.h"
 #include "ring.h"
+#include "service_keys.h"
 
 /* enum vip_protocols of all services that the VIP has. */
 static uint8_t vip_protocols(const struct config *config, const struct ip_address *vip)

@@ -11,15 +11,7 @@
 #include "config/compare.h"
 #include "hash.h"
 #include "log.h"
-
-struct service_key service_key(const struct service_config *config)
-{
-	return (struct service_key){
-		.address = config->address.address,
-		.port = htons(config->address.port),
-		.protocol = config->protocol,
-	};
-}
+#include "service_keys.h"
 
 /* What a predecessor or we have given out already: looked up once, not for each service and server. */
 struct given {

@@ -30,8 +30,6 @@ void tables_restore(struct dataplane *dataplane);
 
 void services_free(struct balanced_service *services, size_t count);
 
-struct service_key service_key(const struct service_config *config);
-
 /* Gives a backend a weight, in 1/WEIGHT_ONE; the ring follows when it is built again. */
 void member_set_weight(struct dataplane *dataplane, struct member *member, uint32_t weight);
 

@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 
-#include "config/compare.h"
 #include "hash.h"
 #include "server.skel.h"
 #include "server/dataplane_private.h"
-
-static struct service_key service_key(const struct service_config *service)
-{
-	return (struct service_key){
-		.address = service->address.address,
-		.port = htons(service->address.port),
-		.protocol = service->protocol,
-	};
-}
+#include "service_keys.h"
 
 void server_services_place(struct server_settings *settings, const struct config *config)
 {
@@ -49,32 +38,9 @@ int server_services_add(struct server_dataplane *dataplane, const struct config 
 	return 0;
 }
 
-static bool has_service(const struct config *config, const struct service_key *key)
-{
-	/* The VIP itself. */
-	if (!key->protocol)
-		return config_has_address(config, key->address);
-	for (size_t i = 0; i < config->service_count; i++) {
-		struct service_key ours = service_key(&config->services[i]);
-
-		if (!memcmp(&ours, key, sizeof(ours)))
-			return true;
-	}
-	return false;
-}
-
 void server_services_drop(struct server_dataplane *dataplane, const struct config *config)
 {
-	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	struct service_key key, next;
-	int more = !bpf_map_get_next_key(map, NULL, &next);
-
-	while (more) {
-		key = next;
-		more = !bpf_map_get_next_key(map, &key, &next);
-		if (!has_service(config, &key))
-			bpf_map_delete_elem(map, &key);
-	}
+	service_keys_prune(bpf_map__fd(dataplane->bpf->maps.services), config);
 }
 
 void server_services_list(struct server_dataplane *dataplane, const struct config *config)
