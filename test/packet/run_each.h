@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+#include "../count.h"
+
 #define RUN_EACH(group, test, cases) run_each(group, test, cases, sizeof(*(cases)), COUNT(cases))
 
 static inline int run_each(const char *group, void (*test)(void **), const void *cases, size_t size,

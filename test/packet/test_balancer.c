@@ -11,9 +11,8 @@
 
 #include "load_report.h"
 
+#include "../count.h"
 #include "shared.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 /* 24 bytes of options: a load report, of all things. */
 static const uint8_t report_option[24] = {0x5e, 24, 0xb7, 0x10, 10, 1, 0, 11, 0, 0, 0, 9,

@@ -16,10 +16,9 @@
 
 #include <bpf/bpf.h>
 
+#include "../count.h"
 #include "balancer_world.h"
 #include "families.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const struct before idle;
 

@@ -12,9 +12,8 @@
 #include "balancer_world.h"
 #include "layers.h"
 
+#include "../count.h"
 #include "shared.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 #define VIP6 "2001:db8::100"
 #define CLIENT6 "2001:db8::50"

@@ -9,9 +9,8 @@
 
 #include "balancer_case.h"
 
+#include "../count.h"
 #include "shared.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 #define LEFT_ALONE .verdict = VERDICT_NOT_OURS, .action = XDP_PASS
 static const struct balancer_case not_ours[] = {

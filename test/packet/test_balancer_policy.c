@@ -14,10 +14,10 @@
 
 #include "load_report.h"
 
+#include "../count.h"
 #include "choose.h"
 #include "shared.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define A LOAD_REPORT_APPLICATION
 #define D LOAD_REPORT_DRAINING
 

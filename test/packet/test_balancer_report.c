@@ -12,9 +12,9 @@
 
 #include "load_report.h"
 
+#include "../count.h"
 #include "shared.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define KEYED LOAD_REPORT_KEYED
 
 /* Offsets in a frame with the option directly behind the IP header. */

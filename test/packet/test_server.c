@@ -16,9 +16,9 @@
 #include "server_socket.h"
 #include "server_world.h"
 
+#include "../count.h"
 #include "load_report.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define SYN_ACK (TCP_SYN | TCP_ACK)
 
 struct report_case {

@@ -14,9 +14,9 @@
 #include "server_world.h"
 #include "shape.h"
 
+#include "../count.h"
 #include "load_report.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define CLIENT_IPV6 "2001:db8:9::50"
 
 enum reach {

@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
+#include "../count.h"
 #include "server_socket.h"
 #include "server_world.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define STEPS_MAX 8
 #define TICKS_PER_SECOND (1000000000ULL >> LATENCY_TICK_SHIFT)
 

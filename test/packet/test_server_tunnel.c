@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
+#include "../count.h"
 #include "server_world.h"
 #include "shape.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define CLIENT_IPV6 "2001:db8:9::50"
 #define STRANGER "10.1.0.77"
 

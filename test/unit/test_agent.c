@@ -11,13 +11,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "../count.h"
 #include "agent_check.h"
 #include "clock.h"
 #include "load_poll.h"
 #include "server/agent.h"
 #include "server_load.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define AGENT "127.0.0.11"
 #define BALANCER "127.0.0.2"
 #define OTHER_BALANCER "127.0.0.3"

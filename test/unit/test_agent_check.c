@@ -12,9 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../count.h"
 #include "agent_check.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 /* Unlike everything that a line could leave by mistake. */
 static const struct agent_check before = {.weighted = true, .percent = 33};

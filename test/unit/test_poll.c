@@ -10,12 +10,12 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "../count.h"
 #include "balancer/poll.h"
 #include "choose.h"
 #include "clock.h"
 #include "load_poll.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define FIRST "127.0.0.11"
 #define SECOND "127.0.0.12"
 #define PORT 9571
