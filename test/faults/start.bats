@@ -74,3 +74,20 @@ survives() {
 	survives server bpf signal=INT $(seq 1 9 66)
 	survives balancer mkdir signal=TERM 1 2 3
 }
+
+# Its release is what setarch makes of it, and it refuses programs as one would that knows not all helpers.
+@test "a kernel that is too old: the daemon says so, and nothing is left" {
+	local role before
+
+	cp "$STATE/b1/balancer.yaml" "$BATS_TEST_TMPDIR/balancer.yaml"
+	sed "s/^balancers: .*/balancers: [$(address s1)]/" "$STATE/s1/server.yaml" >"$BATS_TEST_TMPDIR/server.yaml"
+	before=$(snapshot b1)
+	for role in balancer server; do
+		run -1 ip netns exec "$(namespace b1)" setarch --uname-2.6 strace -qq -o /dev/null -e trace=bpf \
+			-e inject=bpf:error=EINVAL:when=30+ "$PLIMSOLL" "$role" --config "$BATS_TEST_TMPDIR/$role.yaml" \
+			--instance "$(namespace b1)" 3>&-
+		says 'error: cannot load the BPF programs: Linux 2.6.'
+		says 'is too old: the oldest on which Plimsoll is tested is 6.1; its programs use bpf_loop() of 5.17'
+		diff <(echo "$before") <(snapshot b1)
+	done
+}

@@ -217,6 +217,21 @@ no_other_instance() {
 	done
 }
 
+# without_types PROGRAM ARGUMENTS...: on a kernel that does not describe its types.
+without_types() {
+	# shellcheck disable=SC2016 # the inner shell's
+	inside s1 unshare --mount sh -c 'mount -t tmpfs tmpfs /sys/kernel/btf && exec timeout 20 "$@"' sh "$@" 3>&-
+}
+
+@test "a kernel that does not describe its types: the server says what it lacks, and nothing is left" {
+	lab stop s1
+	run -1 without_types "$PLIMSOLL" server --config "$STATE/s1/server.yaml" --instance "$LAB-other"
+	says 'error: cannot load the BPF programs: this kernel does not describe its types: there is no /sys/kernel/btf/vmlinux'
+	says 'CONFIG_DEBUG_INFO_BTF'
+	nothing_left s1
+	no_other_instance
+}
+
 @test "an interface that does not exist is named" {
 	local machine role
 
