@@ -209,6 +209,7 @@ int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **a
 	daemon->config_path = values[CONFIG];
 	if (config_read(values[CONFIG], role, &daemon->config, tell_mistake, json ? daemon : NULL))
 		return EXIT_FAILURE;
+	log_limit_repeats(); /* of a file's mistakes each counts */
 	err = catch_signals();
 	if (!err)
 		err = values[TAKEOVER] ? runtime_join(&daemon->runtime, name) :
@@ -327,7 +328,6 @@ void daemon_ready(struct daemon *daemon, const char *format, ...)
 	va_end(arguments);
 	link_config(daemon);
 	log_event(LOG_NOTICE, "ready", NULL, "ready: %s", text);
-	log_limit_repeats();
 	sd_notifyf(0, "READY=1\nSTATUS=%s", text);
 }
 

@@ -272,11 +272,29 @@ static void weigh(evutil_socket_t fd, short events, void *context)
 	weights_update(context);
 }
 
+/* Each server once, however many services share it. */
+static void tell_silent(struct balancer *balancer, const struct balanced_service *service,
+			bool told[SERVERS_MAX])
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	for (size_t i = 0; i < service->config->backend_count; i++) {
+		const struct member *member = &service->members[i];
+
+		if (member->neighbour.resolved || told[member->server])
+			continue;
+		told[member->server] = true;
+		events_add(balancer->sources.events, EVENT_NO_NEIGHBOUR, NULL,
+			   address_format(member->config->address, text),
+			   "does not answer ARP; it is asked again each second");
+	}
+}
+
 static void patience_over(evutil_socket_t fd, short events, void *context)
 {
 	struct balancer *balancer = context;
 	const struct dataplane *dataplane = &balancer->dataplane;
-	char text[ADDRESS_TEXT_MAX];
+	bool told[SERVERS_MAX] = {false};
 
 	(void)fd;
 	(void)events;
@@ -285,15 +303,7 @@ static void patience_over(evutil_socket_t fd, short events, void *context)
 		return;
 	for (size_t i = 0; i < dataplane->config->service_count; i++) {
 		mark_ring(balancer, i);
-		for (size_t j = 0; j < dataplane->services[i].config->backend_count; j++) {
-			const struct member *member = &dataplane->services[i].members[j];
-
-			if (!member->neighbour.resolved)
-				events_add(balancer->sources.events, EVENT_NO_NEIGHBOUR,
-					   dataplane->services[i].config->name,
-					   address_format(member->config->address, text),
-					   "does not answer ARP; it is asked again each second");
-		}
+		tell_silent(balancer, &dataplane->services[i], told);
 	}
 	tell_ready(balancer);
 }

@@ -121,7 +121,7 @@ static void tell_balancer(const struct neighbour *neighbour, const struct peer *
 			  mac_format(neighbour->mac, mac));
 	else
 		log_event(LOG_WARNING, "no-neighbour", fields,
-			  "balancer %s does not answer ARP: it gets no reports, after %lld",
+			  "balancer %s does not answer ARP: it gets no reports; it has had %lld",
 			  address, fields[1].number);
 }
 

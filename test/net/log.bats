@@ -65,3 +65,23 @@ logged() { # MACHINE EVENT
 	run -2 "$PLIMSOLL" balancer --config "$BATS_TEST_TMPDIR/bad.yaml" --log-format xml
 	says '"xml" is no format; text and json are'
 }
+
+@test "servers that do not answer: each once, however many services they have, and no flood" {
+	local i
+
+	{
+		printf 'interfaces: [eth0]\nlisten: none\nservices:\n'
+		for i in 1 2 3; do
+			printf '  - {address: 10.1.0.100:8%s, ring_size: 101, backends: [{address: 10.1.0.98}, {address: 10.1.0.99}]}\n' "$i"
+		done
+		printf '  - {address: 10.1.0.100:90, ring_size: 101, backends: ['
+		printf '{address: 10.1.1.%s}, ' {1..80}
+		printf ']}\n'
+	} >"$STATE/b1/balancer.yaml"
+	ip -n "$(namespace b1)" route add 10.1.1.0/24 dev eth0
+	run_daemon b1
+	lab stop b1
+	[ "$(logged b1 no-neighbour | jq -s 'map(select(.backend == "10.1.0.98")) | length')" -eq 1 ]
+	[ "$(logged b1 no-neighbour | jq -s length)" -eq 50 ]
+	logged b1 ready | jq -e '.message | test("0 of 86 backends reachable")'
+}
