@@ -141,11 +141,11 @@ static void print(const struct ask *ask, uint64_t seconds_ns)
 	printf("}}\n");
 }
 
-static int wait_for_events(struct ask *ask, uint64_t until)
+/* Returns how many there were. */
+static int handle_events(struct ask *ask, const struct timespec *wait)
 {
-	struct timespec wait = timespec_of(until > ask->now ? until - ask->now : 0);
 	struct epoll_event events[EVENTS_MAX];
-	int count = epoll_pwait2(ask->epoll, events, EVENTS_MAX, &wait, NULL);
+	int count = epoll_pwait2(ask->epoll, events, EVENTS_MAX, wait, NULL);
 
 	if (count < 0 && errno != EINTR)
 		return fail(-errno, "epoll");
@@ -153,7 +153,22 @@ static int wait_for_events(struct ask *ask, uint64_t until)
 	/* Whoever goes away goes in an event of its own. */
 	for (int i = 0; i < count; i++)
 		talk_event(ask, events[i].data.ptr, events[i].events);
-	return 0;
+	return count < 0 ? 0 : count;
+}
+
+/*
+ * All there are: a program that has been kept from running for a while would else ask for more than it
+ * ever hears, and call silent who has long answered.
+ */
+static int wait_for_events(struct ask *ask, uint64_t until)
+{
+	struct timespec wait = timespec_of(until > ask->now ? until - ask->now : 0);
+	const struct timespec none = {0};
+	int count = handle_events(ask, &wait);
+
+	while (count == EVENTS_MAX)
+		count = handle_events(ask, &none);
+	return count < 0 ? count : 0;
 }
 
 /* Every connection is ended as it should be; what is not by then is broken. */
