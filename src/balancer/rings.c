@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ring of a service as the data path reads it: one array with the Maglev ring, all members, and
- * the round-robin schedule (struct service says where each is). It is made anew whenever a backend comes,
- * goes, drains or changes its weight, and put in place of the old one at once.
- *
- * What the flow table has no room for is found again by the flow's hash, with each packet. So each slot of the
- * ring also says whose it is by the weights that somebody has set: those of `weights: auto`, and of
- * a slow start, change all the time, and connections would break with them.
+ * The rings of the services in the kernel: each is made anew whenever a backend comes, goes, drains or changes
+ * its weight, and put in place of the old one at once.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -17,10 +12,9 @@
 
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
+#include "balancer/ring_array.h"
 #include "balancer/tables.h"
-#include "hash.h"
 #include "log.h"
-#include "ring.h"
 #include "service_keys.h"
 
 /* enum vip_protocols of all services that the VIP has. */
@@ -68,11 +62,6 @@ static int write_service(struct dataplane *dataplane, const struct balanced_serv
 	return bpf_map_update_elem(map, &key, &value, BPF_ANY) ? -errno : 0;
 }
 
-static uint32_t array_size(uint32_t ring_size, uint32_t member_count, uint32_t schedule_size)
-{
-	return ring_size + member_count + schedule_size;
-}
-
 /* How far the data path may look into the array until write_service() has told it the new sizes. */
 static uint32_t size_in_force(const struct dataplane *dataplane,
 			      const struct balanced_service *service)
@@ -82,22 +71,14 @@ static uint32_t size_in_force(const struct dataplane *dataplane,
 
 	if (bpf_map_lookup_elem(bpf_map__fd(dataplane->bpf->maps.services), &key, &value))
 		return 0;
-	return array_size(value.ring_size, value.member_count, value.schedule_size);
-}
-
-/* As the data path has it: bpf/shared.h. */
-static uint64_t slot_value(const struct ring_array *array, uint32_t slot)
-{
-	uint64_t steady = array->steady && slot < array->ring_size ? array->steady[slot] : 0;
-
-	return steady << RING_STEADY_SHIFT | array->slots[slot];
+	return value.ring_size + value.member_count + value.schedule_size;
 }
 
 /* size: at least the array's own; what is beyond it is the ring again. Returns the map or -errno. */
 static int make_array(const struct ring_array *array, uint32_t size)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	uint32_t used = array_size(array->ring_size, array->member_count, array->schedule_size);
+	uint32_t used = ring_array_size(array);
 	uint64_t *view;
 	int fd, err;
 
@@ -112,7 +93,7 @@ static int make_array(const struct ring_array *array, uint32_t size)
 		return err;
 	}
 	for (uint32_t i = 0; i < size; i++)
-		view[i] = slot_value(array, i < used ? i : i % array->ring_size);
+		view[i] = ring_array_slot(array, i < used ? i : i % array->ring_size);
 	munmap(view, size * sizeof(*view));
 	return fd;
 }
@@ -186,100 +167,6 @@ static int enter_batch(struct dataplane *dataplane, const struct balanced_servic
 	return batch->open && batch->count < RING_BATCH ? 0 : put_in_place(dataplane);
 }
 
-bool member_is_open(const struct member *member)
-{
-	return member->neighbour.resolved && !member->config->draining &&
-	       member->health.state != HEALTH_DOWN;
-}
-
-/* The same on all balancers, and of an IPv4 address the number that it is. */
-static uint64_t member_identity(struct ip_address address)
-{
-	uint64_t high = (uint64_t)ntohl(address.word[0]) << 32 | ntohl(address.word[1]);
-	uint64_t low = (uint64_t)ntohl(address.word[2]) << 32 | ntohl(address.word[3]);
-
-	return address_is_ipv4(address) ? ntohl(address.word[3]) : hash_mix(high) ^ low;
-}
-
-/* Who leaves serves on until somebody else can; who is down and has been reached before is tried. */
-static bool is_last_resort(const struct dataplane *dataplane,
-			   const struct balanced_service *service, const struct member *member)
-{
-	if (member->config->draining)
-		return member->neighbour.resolved && member->config->leaving;
-	return service->config->all_down == ALL_DOWN_TRY_ALL &&
-	       dataplane->backends[member->index].ifindex;
-}
-
-/* The members that are open, or else those that are the last resort. Returns how many. */
-static size_t list_members(const struct dataplane *dataplane,
-			   const struct balanced_service *service, bool open,
-			   struct ring_member *members)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < service->config->backend_count; i++) {
-		const struct member *member = &service->members[i];
-
-		if (open ? member_is_open(member) : is_last_resort(dataplane, service, member))
-			members[count++] = (struct ring_member){
-				.id = member->index,
-				.identity = member_identity(member->config->address),
-				.weight = member_weight(member),
-			};
-	}
-	return count;
-}
-
-/* The same members by the weights that were set. Returns whether these are others. */
-static bool set_steady_weights(const struct balanced_service *service, struct ring_member *members,
-			       size_t count)
-{
-	bool others = false;
-	uint32_t weight;
-	size_t member = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		while (service->members[member].index != members[i].id)
-			member++;
-		weight = service->members[member].config->weight * WEIGHT_ONE ?: 1;
-		others |= members[i].weight != weight;
-		members[i].weight = weight;
-	}
-	return others;
-}
-
-/* Leaves the weights in force behind, so it comes last. */
-static int fill_steady(struct ring_array *array, const struct balanced_service *service,
-		       struct ring_member *members, size_t count)
-{
-	if (!set_steady_weights(service, members, count))
-		return 0;
-	array->steady = calloc(array->ring_size, sizeof(*array->steady));
-	return array->steady ? ring_build(members, count, array->steady, array->ring_size) :
-			       -ENOMEM;
-}
-
-static int fill_array(struct ring_array *array, const struct ring_member *members, size_t count,
-		      uint32_t ring_size)
-{
-	int err;
-
-	array->ring_size = ring_size;
-	array->member_count = (uint32_t)count;
-	array->schedule_size = schedule_size(members, count);
-	array->slots = calloc(ring_size + count + array->schedule_size, sizeof(*array->slots));
-	if (!array->slots)
-		return -ENOMEM;
-	err = ring_build(members, count, array->slots, ring_size);
-	for (size_t i = 0; i < count; i++)
-		array->slots[ring_size + i] = members[i].id;
-	if (!err)
-		err = schedule_build(members, count, array->slots + ring_size + count,
-				     array->schedule_size);
-	return err;
-}
-
 int dataplane_write_service(struct dataplane *dataplane, const struct balanced_service *service)
 {
 	int map = bpf_map__fd(dataplane->bpf->maps.services);
@@ -297,34 +184,20 @@ int dataplane_write_service(struct dataplane *dataplane, const struct balanced_s
 
 int dataplane_build_ring(struct dataplane *dataplane, struct balanced_service *service)
 {
-	const struct service_config *config = service->config;
-	struct ring_member *members = calloc(config->backend_count, sizeof(*members));
-	struct ring_array array = {0};
+	struct ring_array array;
 	uint32_t size;
-	size_t count;
-	int err = 0;
+	int err = ring_array_fill(&array, dataplane, service);
 
-	if (!members)
-		return -ENOMEM;
-	count = list_members(dataplane, service, true, members);
-	if (!count && !config->leaving)
-		count = list_members(dataplane, service, false, members);
-	if (count) {
-		err = fill_array(&array, members, count, config->ring_size);
-		if (!err)
-			err = fill_steady(&array, service, members, count);
-		size = array_size(array.ring_size, array.member_count, array.schedule_size);
+	if (!err && array.member_count) {
+		size = ring_array_size(&array);
 		if (size < size_in_force(dataplane, service))
 			size = size_in_force(dataplane, service);
-		if (!err)
-			err = enter_batch(dataplane, service, &array, size);
-	} else {
+		err = enter_batch(dataplane, service, &array, size);
+	} else if (!err) {
 		/* The service says that there is no ring: its `all_down` is in force. */
 		err = write_service(dataplane, service, &array);
 	}
 	tell_failure(service, err);
-	free(array.steady);
-	free(array.slots);
-	free(members);
+	ring_array_free(&array);
 	return err;
 }
