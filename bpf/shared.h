@@ -373,10 +373,10 @@ struct bucket {
 
 #define FRAGMENT_BUCKETS 4096 /* 32,768 packets in pieces */
 
-/* On each CPU: telling clients that their packets are too big. */
-struct too_big {
+/* On each CPU: telling clients that their packets are too big, or datagrams nobody's. */
+struct icmp_errors {
 	__u64 spent_until_ns; /* as many errors have been sent as are allowed until then */
-	__u32 mtu; /* what fits, for the packet that is being told of */
+	__u32 mtu; /* what fits, for the packet that is being told to be too big */
 	__u32 pad;
 };
 

@@ -31,11 +31,11 @@ struct error_ipv6 {
 	struct icmp_header icmp;
 };
 
-static __always_inline struct too_big *too_big_here(void)
+static __always_inline struct icmp_errors *icmp_errors_here(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&too_big, &zero);
+	return bpf_map_lookup_elem(&icmp_errors, &zero);
 }
 
 /* Links of which the MTU is less than IPv6's least are not looked for: so most packets need no look at all. */
@@ -47,26 +47,26 @@ static __always_inline struct too_big *too_big_here(void)
  */
 __noinline int is_too_big(struct xdp_md *xdp, __u32 ifindex, __u32 length, __u32 outer_length)
 {
-	struct too_big *here = too_big_here();
+	struct icmp_errors *errors = icmp_errors_here();
 	__u32 mtu = length;
 
-	if (!here ||
+	if (!errors ||
 	    bpf_check_mtu(xdp, ifindex, &mtu, (int)outer_length, 0) != BPF_MTU_CHK_RET_FRAG_NEEDED)
 		return 0;
-	here->mtu = mtu - outer_length;
+	errors->mtu = mtu - outer_length;
 	return 1;
 }
 
 /* May this CPU send one more? */
-static __always_inline int error_allowed(struct too_big *here)
+static __always_inline int error_allowed(struct icmp_errors *errors)
 {
 	__u64 now = bpf_ktime_get_ns();
 
-	if (here->spent_until_ns + ERRORS_BURST * ERROR_NS < now)
-		here->spent_until_ns = now - ERRORS_BURST * ERROR_NS;
-	if (here->spent_until_ns + ERROR_NS > now)
+	if (errors->spent_until_ns + ERRORS_BURST * ERROR_NS < now)
+		errors->spent_until_ns = now - ERRORS_BURST * ERROR_NS;
+	if (errors->spent_until_ns + ERROR_NS > now)
 		return 0;
-	here->spent_until_ns += ERROR_NS;
+	errors->spent_until_ns += ERROR_NS;
 	return 1;
 }
 

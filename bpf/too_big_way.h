@@ -9,10 +9,10 @@
 /* Its client is told of a packet that is too big. */
 static __always_inline enum verdict tell_too_big(struct context *context)
 {
-	struct too_big *here = too_big_here();
+	struct icmp_errors *errors = icmp_errors_here();
 
-	if (!here || !may_be_told_of(&context->packet, parse(context)) || !error_allowed(here) ||
-	    error_make(context->xdp, &context->packet, here->mtu))
+	if (!errors || !may_be_told_of(&context->packet, parse(context)) ||
+	    !error_allowed(errors) || error_make(context->xdp, &context->packet, errors->mtu))
 		return VERDICT_TOO_BIG;
 	context->action = XDP_TX;
 	return VERDICT_TOO_BIG_TOLD;

@@ -106,12 +106,12 @@ static __always_inline int unreachable_make(struct xdp_md *xdp, const struct pac
 
 static __always_inline enum verdict tell_unreachable(struct context *context)
 {
-	struct too_big *here = too_big_here();
+	struct icmp_errors *errors = icmp_errors_here();
 	__u32 zero = 0;
 	struct quote *quote = bpf_map_lookup_elem(&quotes, &zero);
 
-	if (!here || !quote || !may_be_told_of(&context->packet, parse(context)) ||
-	    is_nobody(&context->packet) || !error_allowed(here) ||
+	if (!errors || !quote || !may_be_told_of(&context->packet, parse(context)) ||
+	    is_nobody(&context->packet) || !error_allowed(errors) ||
 	    unreachable_make(context->xdp, &context->packet, quote))
 		return VERDICT_ALL_DOWN;
 	context->action = XDP_TX;

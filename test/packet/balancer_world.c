@@ -338,12 +338,12 @@ void world_clear_verdicts(void)
 
 void world_set_too_big(uint32_t mtu)
 {
-	struct too_big *each = calloc(libbpf_num_possible_cpus(), sizeof(*each));
+	struct icmp_errors *each = calloc(libbpf_num_possible_cpus(), sizeof(*each));
 	uint32_t zero = 0;
 
 	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
 		each[cpu].mtu = mtu;
-	map_put(world.skeleton->maps.too_big, &zero, each);
+	map_put(world.skeleton->maps.icmp_errors, &zero, each);
 	free(each);
 }
 
