@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# That the stories beside this one would see what they are there to see: here something really breaks.
+# That the stories beside this one, and `make soak`, would see what they are there to see: here something
+# really breaks, or leaks.
 
 load ../net/helpers
 load ../net/streams
@@ -75,4 +76,28 @@ has_no_peer() {
 	expect "$(figure .broken)" -eq 0
 	expect "$(figure .wrong_bytes)" -gt 100
 	expect "spoilt $(figure .wrong_bytes)" = "$(grep spoilt "$log")"
+}
+
+# soak FAULTS: a short one of its own, with few connections. Fails unless it ends as one that has found something.
+soak() {
+	figures=$BATS_TEST_TMPDIR/soak.json
+	run -1 "$ROOT/bench/soak" --lab "proof$$" --live 100 --new 50 --seconds 4 --pause 0.2 --output "$figures" --only "$1" 3>&-
+	jq -c '{broken, leaked, leaks, told: .breaks[0].told}' "$figures"
+}
+
+@test "a soak in which files and maps leak and a server resets: each is counted, and told whose" {
+	local figures
+
+	soak leak-file,leak-map,reset
+	expect "$(jq -c '[.leaks[][:2]]' "$figures")" = '[["b1","fds"],["s1","maps"]]'
+	expect "$(jq '.broken > 0 and (.breaks | length) == .broken' "$figures")" = true
+	expect "$(jq '[.breaks[].packets[] | select(test(" (s[1-4]|b1) > c1.*Flags .R"))] | length > 0' "$figures")" = true
+}
+
+@test "a soak in which memory leaks" {
+	local figures
+
+	soak leak-memory
+	# While the last of so many services settle, there may be a map or a file more.
+	expect "$(jq 'any(.leaks[][:2]; . == ["b1", "rss"])' "$figures")" = true
 }
