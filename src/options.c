@@ -121,7 +121,8 @@ static void print_name(FILE *out, const struct option_row *row)
 		fprintf(out, " %s", row->value);
 }
 
-void option_print_usage(FILE *out, const struct option_row *row)
+/* "--config FILE [--json] [SERVICE]": one row of that. */
+static void print_usage(FILE *out, const struct option_row *row)
 {
 	fputs(row->required ? "" : "[", out);
 	print_name(out, row);
@@ -136,7 +137,7 @@ void verb_print_help(FILE *out, const struct verb *verb)
 	fprintf(out, "usage: plimsoll %s", verb->name);
 	for (row = verb->options; row->name; row++) {
 		fputc(' ', out);
-		option_print_usage(out, row);
+		print_usage(out, row);
 		width = name_width(row) > width ? name_width(row) : width;
 	}
 	fprintf(out, "\n\n%s\n%s", verb->help, verb->options->name ? "\n" : "");

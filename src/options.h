@@ -46,9 +46,6 @@ bool is_operand(const struct option_row *row);
 int options_parse(const struct option_row *rows, int argc, char **argv,
 		  const char *values[OPTIONS_MAX]);
 
-/* "--config FILE [--json] [SERVICE]": one row of that. */
-void option_print_usage(FILE *out, const struct option_row *row);
-
 /* "usage: plimsoll show [--json]" and what each of them means. */
 void verb_print_help(FILE *out, const struct verb *verb);
 

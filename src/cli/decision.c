@@ -10,7 +10,14 @@
 #define PROJECTED 256.0
 #define FRACTION_ONE 65535.0
 
-enum flow_meeting flow_meeting(const struct decision *decision, bool opens)
+/* What a flow's packet met. */
+enum flow_meeting {
+	FLOW_MET_KNOWN,
+	FLOW_MET_NEW,
+	FLOW_MET_ADOPTED, /* in the middle of a connection that the balancer does not know */
+};
+
+static enum flow_meeting flow_meeting(const struct decision *decision, bool opens)
 {
 	if (!decision->made)
 		return FLOW_MET_KNOWN;

@@ -8,15 +8,6 @@
 
 #include "cli/kernel.h"
 
-/* What a flow's packet met. */
-enum flow_meeting {
-	FLOW_MET_KNOWN,
-	FLOW_MET_NEW,
-	FLOW_MET_ADOPTED, /* in the middle of a connection that the balancer does not know */
-};
-
-enum flow_meeting flow_meeting(const struct decision *decision, bool opens);
-
 /* "new flow, candidates 10.1.0.13 (0.42) and 10.1.0.17 (1.90), took 10.1.0.13" */
 void decision_describe(FILE *out, const struct kernel *kernel, const struct service *service,
 		       const struct decision *decision, uint32_t took, bool opens);

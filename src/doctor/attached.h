@@ -3,7 +3,8 @@
 #ifndef PLIMSOLL_DOCTOR_ATTACHED_H
 #define PLIMSOLL_DOCTOR_ATTACHED_H
 
-#include <bpf/libbpf.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "doctor/subject.h"
 
@@ -12,15 +13,7 @@ struct attached {
 	bool jited;
 };
 
-/* The instance's XDP program for an interface, by its pinned link. */
-bool attached_xdp(const struct subject *subject, const struct link_facts *link,
-		  struct attached *attached);
-
-/* Its tc program on an interface. */
-bool attached_tc(const struct subject *subject, const struct link_facts *link,
-		 enum bpf_tc_attach_point direction, struct attached *attached);
-
-/* Any of them. */
+/* One of them, whichever is there. */
 bool attached_first(const struct subject *subject, struct attached *attached);
 
 /* "Max open files" of the daemon: what is in force. False if it cannot be read. */

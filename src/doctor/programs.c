@@ -50,8 +50,9 @@ static bool attached_by(const char *path, const struct link_facts *link, struct 
 	return true;
 }
 
-bool attached_xdp(const struct subject *subject, const struct link_facts *link,
-		  struct attached *attached)
+/* The instance's XDP program for an interface, by its pinned link. */
+static bool attached_xdp(const struct subject *subject, const struct link_facts *link,
+			 struct attached *attached)
 {
 	char pins[PATH_MAX], path[PATH_MAX + 32];
 
@@ -72,8 +73,9 @@ static bool attached_tcx(const struct subject *subject, const struct link_facts 
 	return attached_by(path, link, attached);
 }
 
-bool attached_tc(const struct subject *subject, const struct link_facts *link,
-		 enum bpf_tc_attach_point direction, struct attached *attached)
+/* Its tc program on an interface. */
+static bool attached_tc(const struct subject *subject, const struct link_facts *link,
+			enum bpf_tc_attach_point direction, struct attached *attached)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->index, .attach_point = direction);
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
