@@ -337,7 +337,7 @@ test-steady: ## that nothing is lost: 2,000 connections through kills, restarts 
 		cat $(BUILD)/steady/*.json 2>/dev/null | jq -s add >$(BUILD)/steady.json; exit $$status
 
 .PHONY: test-faults
-test-faults: ## starts in which a system call fails, or somebody presses Ctrl-C, a minute or two
+test-faults: ## starts, takeovers, reloads in which a system call fails or a signal comes, 5 minutes
 	@packaging/deps build test faults
 	@$(MAKE) --no-print-directory all
 	@bats --tap --timing test/faults

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Programs on tc, in front of and behind the host's stack: links of tcx, which cost a packet the least, or
- * filters of a clsact qdisc where the kernel has no tcx. A predecessor that knew only filters gives way
- * to links: for a moment both programs see each packet, which is harmless, since the second finds metered
- * what the first has metered, and an option where a report would be.
+ * filters of a clsact qdisc where the kernel has no tcx, or where those are wanted. A predecessor's give
+ * way to the other kind: for a moment both programs see each packet, which is harmless, since the second
+ * finds metered what the first has metered, and an option where a report would be.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -147,7 +147,7 @@ static bool tcx_is_wanted(void)
 	return !choice || strcmp(choice, "clsact") != 0;
 }
 
-/* -EOPNOTSUPP where the kernel has no tcx, or filters are wanted. */
+/* -EOPNOTSUPP where the kernel has no tcx. */
 static int tcx_attach(const struct runtime *runtime, struct program program, const char *interface,
 		      int ifindex, enum bpf_tc_attach_point direction)
 {
@@ -162,8 +162,6 @@ static int tcx_attach(const struct runtime *runtime, struct program program, con
 		bpf_link__destroy(link); /* it stays: it is pinned */
 		return err;
 	}
-	if (!tcx_is_wanted())
-		return -EOPNOTSUPP;
 	fd = bpf_link_create(program.now, ifindex, tcx_type(direction), NULL);
 	if (fd == -EINVAL)
 		return -EOPNOTSUPP;
@@ -271,15 +269,18 @@ int attach_tc(const struct runtime *runtime, struct program program, const char 
 
 	if (err)
 		return err;
-	err = tcx_attach(runtime, program, interface, ifindex, direction);
-	if (err == -EOPNOTSUPP)
-		return filter_attach(runtime, program, interface, ifindex, direction);
-	if (err)
-		return err;
-	/* A predecessor's. */
-	filter_detach(runtime, interface, ifindex, direction);
-	qdisc_remove(runtime, interface, ifindex);
-	return 0;
+	err = tcx_is_wanted() ? tcx_attach(runtime, program, interface, ifindex, direction) :
+				-EOPNOTSUPP;
+	if (!err) {
+		/* A predecessor's. */
+		filter_detach(runtime, interface, ifindex, direction);
+		qdisc_remove(runtime, interface, ifindex);
+	} else if (err == -EOPNOTSUPP) {
+		err = filter_attach(runtime, program, interface, ifindex, direction);
+		if (!err)
+			tcx_detach(runtime, interface, direction); /* likewise */
+	}
+	return err;
 }
 
 void detach_tc(const struct runtime *runtime, const char *interface, int ifindex)

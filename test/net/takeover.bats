@@ -174,6 +174,14 @@ holds_no_more_than() { # MACHINE FILES
 	fi
 	run -0 fetch_names 20
 	wait_until 5 expect "$(show s1 .carriers.stamped)" -gt 0
+	# And back again, as a way to a version that knows no links.
+	PLIMSOLL_TC=clsact lab takeover s1 b1
+	links=$(find /run/plimsoll/bpf/"$LAB"-* -path '*s2*' -prune -o -name 'tcx-*' -print)
+	expect -z "$links"
+	expect -n "$(tc_program s1 egress)"
+	expect -n "$(tc_program b1 ingress)"
+	run -0 fetch_names 20
+	lab takeover s1
 	lab stop all
 	expect -z "$(inside s1 tc qdisc show dev eth0 clsact)"
 	expect -z "$(inside b1 tc qdisc show dev eth0 clsact)"
