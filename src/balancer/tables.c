@@ -8,170 +8,11 @@
 
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
+#include "balancer/given.h"
 #include "config/compare.h"
 #include "hash.h"
 #include "log.h"
 #include "service_keys.h"
-
-/* What a predecessor or we have given out already: looked up once, not for each service and server. */
-struct given {
-	bool old_services[SERVICES_MAX + 1], services[SERVICES_MAX + 1];
-	bool servers[SERVERS_MAX];
-	uint32_t next_server; /* below it all are given out */
-	uint32_t *places; /* a hash table of the backends there are, by their indices; 0 = nobody */
-	bool varied; /* outer sources */
-};
-
-/* Twice as many as there can be, so that searches end soon; a power of two. */
-#define PLACES (2 * BACKENDS_MAX)
-
-/* 0 if something is there, -ENOENT, or why the kernel does not tell: then nobody may be taken for new. */
-static int look_up(int map, const void *key, void *value)
-{
-	return bpf_map_lookup_elem(map, key, value) ? -errno : 0;
-}
-
-static int next_key(int map, const void *previous, void *key)
-{
-	return bpf_map_get_next_key(map, previous, key) ? -errno : 0;
-}
-
-static int look_up_services(struct dataplane *dataplane, struct given *given)
-{
-	int map = bpf_map__fd(dataplane->bpf->maps.services);
-	struct service_key key, *previous = NULL;
-	struct service service;
-	int err;
-
-	while (!(err = next_key(map, previous, &key))) {
-		err = look_up(map, &key, &service);
-		if (err)
-			return err;
-		if (service.id <= SERVICES_MAX)
-			given->old_services[service.id] = true;
-		previous = &key;
-	}
-	return err == -ENOENT ? 0 : err;
-}
-
-static int look_up_servers(struct dataplane *dataplane, struct given *given)
-{
-	int map = bpf_map__fd(dataplane->bpf->maps.servers);
-	uint32_t key, *previous = NULL;
-	struct server server;
-	int err;
-
-	while (!(err = next_key(map, previous, &key))) {
-		err = look_up(map, &key, &server);
-		if (err)
-			return err;
-		if (server.index < SERVERS_MAX)
-			given->servers[server.index] = true;
-		previous = &key;
-	}
-	return err == -ENOENT ? 0 : err;
-}
-
-/* The id that the service has had, or one that nobody has. 0 or -errno, having said if there is none. */
-static int service_id_take(struct dataplane *dataplane, const struct service_config *config,
-			   const struct service_key *key, struct given *given, uint32_t *id)
-{
-	struct service service = {0};
-	int err = look_up(bpf_map__fd(dataplane->bpf->maps.services), key, &service);
-
-	if (err && err != -ENOENT)
-		return err;
-	*id = service.id;
-	if (!*id || *id > SERVICES_MAX || given->services[*id]) {
-		*id = 1;
-		while (*id <= SERVICES_MAX && (given->services[*id] || given->old_services[*id]))
-			(*id)++;
-	}
-	if (*id > SERVICES_MAX) {
-		log_error("%s: at most %d services are supported", config->name, SERVICES_MAX);
-		return -ENOSPC;
-	}
-	given->services[*id] = true;
-	return 0;
-}
-
-/* The index that the server has in `loads`, or a new one; 0 if there is no more room. 0 or -errno. */
-static int server_index(struct dataplane *dataplane, struct ip_address address, struct given *given,
-			uint32_t *index)
-{
-	int map = bpf_map__fd(dataplane->bpf->maps.servers);
-	struct server server = {0};
-	uint32_t id = address_report_id(address);
-	uint64_t none = 0;
-	int err = look_up(map, &id, &server);
-
-	*index = server.index;
-	if (err != -ENOENT)
-		return err;
-	while (given->next_server < SERVERS_MAX && given->servers[given->next_server])
-		given->next_server++;
-	if (given->next_server >= SERVERS_MAX)
-		return 0;
-	server.index = given->next_server;
-	memset(&dataplane->loads[server.index], 0, sizeof(struct load));
-	bpf_map_update_elem(bpf_map__fd(dataplane->bpf->maps.old_key_reports), &server.index, &none,
-			    BPF_ANY);
-	if (bpf_map_update_elem(map, &id, &server, BPF_ANY))
-		return -errno;
-	given->servers[server.index] = true;
-	*index = server.index;
-	return 0;
-}
-
-/* Where the pair stands in the hash table, or would. */
-static uint32_t *find_place(const struct dataplane *dataplane, const struct given *given,
-			    uint32_t service, struct ip_address address)
-{
-	uint64_t hash = (uint64_t)service << 32 ^ address.word[3];
-	const struct backend *backend;
-
-	for (int i = 0; i < 3; i++)
-		hash = hash_mix(hash ^ address.word[i]);
-	for (uint32_t i = (uint32_t)hash % PLACES;; i = (i + 1) % PLACES) {
-		backend = &dataplane->backends[given->places[i]];
-		if (!given->places[i] ||
-		    (backend->service == service && address_equal(backend->address, address)))
-			return &given->places[i];
-	}
-}
-
-static int look_up_backends(struct dataplane *dataplane, struct given *given)
-{
-	given->places = calloc(PLACES, sizeof(*given->places));
-	if (!given->places)
-		return -ENOMEM;
-	for (uint32_t i = 1; i < BACKENDS_MAX; i++) {
-		const struct backend *backend = &dataplane->backends[i];
-
-		if (backend->service)
-			*find_place(dataplane, given, backend->service, backend->address) = i;
-	}
-	return 0;
-}
-
-/*
- * The index of that pair in `backends`, or a free one; 0 if there is none. What was given back last is
- * given out last: flows may still bear it.
- */
-static uint32_t backend_index(struct dataplane *dataplane, uint32_t service,
-			      struct ip_address address, struct given *given)
-{
-	uint32_t *place = find_place(dataplane, given, service, address);
-
-	for (uint32_t tried = 1; !*place && tried < BACKENDS_MAX; tried++) {
-		uint32_t i = dataplane->next_backend ?: 1;
-
-		dataplane->next_backend = (i + 1) % BACKENDS_MAX;
-		if (!dataplane->backends[i].service)
-			*place = i;
-	}
-	return *place;
-}
 
 uint32_t member_weight(const struct member *member)
 {
@@ -303,16 +144,16 @@ static void server_set_tunnelled(struct dataplane *dataplane, struct ip_address 
 }
 
 static int fill_member(struct dataplane *dataplane, const struct balanced_service *service,
-		       struct member *member, struct given *given)
+		       struct member *member, struct given *given, bool varied)
 {
 	const struct backend_config *config = member->config;
 	const struct service_key key = service_key(service->config);
-	int err = server_index(dataplane, config->address, given, &member->server);
+	int err = given_server(dataplane, given, config->address, &member->server);
 
 	if (err)
 		return err;
 	if (!member->index)
-		member->index = backend_index(dataplane, service->id, config->address, given);
+		member->index = given_backend(dataplane, given, service->id, config->address);
 	if (!member->server || !member->index) {
 		log_error("%s: no room for another backend: at most %d servers and %d backends are "
 			  "supported, and the kernel needs memory for each",
@@ -320,7 +161,7 @@ static int fill_member(struct dataplane *dataplane, const struct balanced_servic
 		return -ENOSPC;
 	}
 	enter_backend(dataplane, (uint16_t)service->id, &key, member);
-	backend_set_forward(&dataplane->backends[member->index], config->forward, given->varied);
+	backend_set_forward(&dataplane->backends[member->index], config->forward, varied);
 	if (config->forward == FORWARD_IPIP)
 		server_set_tunnelled(dataplane, config->address, true);
 	return 0;
@@ -336,11 +177,10 @@ static bool keeps_weight(const struct balanced_service *service, const struct me
 
 static int fill_service(struct dataplane *dataplane, struct balanced_service *service,
 			const struct service_config *file, const struct balanced_service *old,
-			struct given *given)
+			struct given *given, bool varied)
 {
 	struct service_config *config = service->config;
-	struct service_key key = service_key(config);
-	int err = service_id_take(dataplane, config, &key, given, &service->id);
+	int err = given_service(dataplane, given, config, &service->id);
 
 	if (err)
 		return err;
@@ -361,7 +201,7 @@ static int fill_service(struct dataplane *dataplane, struct balanced_service *se
 			member->neighbour = find_neighbour(dataplane, address);
 		member->config = &config->backends[i];
 		member->file = file ? service_find_backend(file, address, i) : NULL;
-		err = fill_member(dataplane, service, member, given);
+		err = fill_member(dataplane, service, member, given, varied);
 		if (!err && !keeps_weight(service, member, old, before))
 			member_set_weight(dataplane, member,
 					  config->backends[i].weight * WEIGHT_ONE);
@@ -405,13 +245,9 @@ void services_free(struct balanced_service *services, size_t count)
 int tables_enter(struct dataplane *dataplane, struct config *config, const struct config *file,
 		 struct balanced_service **services)
 {
-	struct given given = {.next_server = 1, .varied = config->outer_source_varied};
-	int err = look_up_services(dataplane, &given);
+	struct given given = {0};
+	int err = given_open(dataplane, &given);
 
-	if (!err)
-		err = look_up_servers(dataplane, &given);
-	if (!err)
-		err = look_up_backends(dataplane, &given);
 	*services = calloc(config->service_count, sizeof(**services));
 	if (!err && !*services)
 		err = -ENOMEM;
@@ -419,11 +255,11 @@ int tables_enter(struct dataplane *dataplane, struct config *config, const struc
 		struct service_config *service = &config->services[i];
 
 		(*services)[i].config = service;
-		err = fill_service(dataplane, &(*services)[i],
-				   config_find_service(file, service, i),
-				   find_service(dataplane, service, i), &given);
+		err = fill_service(
+			dataplane, &(*services)[i], config_find_service(file, service, i),
+			find_service(dataplane, service, i), &given, config->outer_source_varied);
 	}
-	free(given.places);
+	given_close(&given);
 	if (!err)
 		return 0;
 	services_free(*services, config->service_count);
