@@ -6,28 +6,16 @@
 load helpers
 
 setup_file() {
-	local machine
-
 	open_lab clients=1 balancers=1 servers=2
 	[ -n "${LAB:-}" ] || return 0
 	lab nginx
 	lab config
-	for machine in c1 b1 s1 s2; do
-		inside "$machine" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.eth0.disable_ipv6=0 \
-			net.ipv6.conf.lo.disable_ipv6=0
-		ip -n "$(namespace "$machine")" address add "$(address6 "$machine")/64" dev eth0 nodad
-	done
+	enable_ipv6 c1 b1 s1 s2
 }
 
 teardown() {
 	[ -n "${LAB:-}" ] || return 0
 	lab stop all
-}
-
-address6() {
-	local last
-	last=$(address "$1")
-	echo "2001:db8::${last##*.}"
 }
 
 # begin VIP BACKENDS FORWARD [KEYS...]: VIP and BACKENDS: 4 or 6.
@@ -61,18 +49,7 @@ begin() {
 	done
 	url=http://$brackets/name
 	lab start all
-	[ "$1" = 4 ] || listen_in_ipv6 "$vip"
-}
-
-# nginx of the lab listens in IPv4: a second one for the VIP.
-listen_in_ipv6() {
-	local machine
-
-	for machine in s1 s2; do
-		inside "$machine" python3 "$BATS_TEST_DIRNAME/name6.py" "$1" "$machine" </dev/null >/dev/null 2>&1 3>&- &
-	done
-	wait_until 5 inside s1 bash -c "ss -Hltn6 | grep -q ':80 '"
-	wait_until 5 inside s2 bash -c "ss -Hltn6 | grep -q ':80 '"
+	[ "$1" = 4 ] || listen_in_ipv6 "$vip" s1 s2
 }
 
 # Each costs some seconds: two of them show both families, both ways and both outer headers.

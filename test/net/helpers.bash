@@ -135,6 +135,37 @@ load_result() {
 	jq -r "$1" "$BATS_TEST_TMPDIR/load.json" || fail "$(cat "$BATS_TEST_TMPDIR/load.json")"
 }
 
+# ------------------------------------------------------------------- IPv6
+
+# enable_ipv6 MACHINES...: the lab's are of IPv4 alone. Each gets address6.
+enable_ipv6() {
+	local machine
+
+	for machine in "$@"; do
+		inside "$machine" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.eth0.disable_ipv6=0 \
+			net.ipv6.conf.lo.disable_ipv6=0
+		ip -n "$(namespace "$machine")" address add "$(address6 "$machine")/64" dev eth0 nodad
+	done
+}
+
+address6() { # MACHINE
+	local last
+
+	last=$(address "$1")
+	echo "2001:db8::${last##*.}"
+}
+
+# listen_in_ipv6 VIP SERVERS...: nginx of the lab listens in IPv4, so a second one does. Answers with its name.
+listen_in_ipv6() {
+	local vip=$1 machine
+
+	shift
+	for machine in "$@"; do
+		inside "$machine" python3 "$BATS_TEST_DIRNAME/name6.py" "$vip" "$machine" </dev/null >/dev/null 2>&1 3>&- &
+		wait_until 5 inside "$machine" bash -c "ss -Hltn6 | grep -q ':80 '"
+	done
+}
+
 # ------------------------------------------------------------------- what is told
 
 # Since version 1.7, jq repeats a number as it found it, 1.0 too, until it has computed with it.

@@ -152,6 +152,23 @@ server_at() { # ADDRESS
 	kill -CONT "$TRACER"
 	wait "$TRACER"
 	expect "$(lines 'forwarded web')" -gt 0
+	not_tracing
+}
+
+@test "Ctrl-C ends it, and leaves nothing on" {
+	trace_start
+	kill -INT "$TRACER"
+	wait "$TRACER"
+	not_tracing
+	expect "$(grep -c '^plimsoll trace: .* packets told; not told: ' "$TRACE.errors")" -eq 1
+}
+
+@test "a sample is a part" {
+	trace_start --sample 1/20 --verdict forwarded
+	fetch_names 100 >/dev/null
+	trace_end
+	expect "$(lines forwarded)" -gt 0
+	expect "$(lines forwarded)" -lt 200
 }
 
 @test "one traces at a time; a second one is told who does" {

@@ -90,21 +90,66 @@ made_reads() { # KEY FILTER FIELD...
 	expect "$(made_reads '' plimsoll.wrong_length frame.number)" = 3
 }
 
+# record_reports FILE FILTER URLS: what the servers write when these are asked for, at the balancer's port.
+record_reports() {
+	local before
+
+	before=$(stamped s1 s2)
+	inside switch tcpdump -Z root -U -n -i b1 -w "$1" -Q out "$2" 2>"$1.log" 3>&- &
+	wait_until 5 grep -qs 'listening on' "$1.log"
+	inside c1 curl -sS --fail --max-time 60 -H 'Connection: close' "$3" >/dev/null
+	wait_until 5 test "$(($(stamped s1 s2) - before))" -gt 4
+	sleep 1.1
+	kill $!
+	wait $! || true
+	expect "$(captured "$1")" -gt 4
+}
+
 @test "all that the lab's servers write is understood, and its tags are right" {
 	local capture=$BATS_TEST_TMPDIR/lab.pcap key
 
 	key=$(<"$STATE/report.key")
-	inside switch tcpdump -Z root -U -n -i b1 -w "$capture" -Q out 'ip and ip[0] != 0x45' 2>"$capture.log" 3>&- &
-	wait_until 5 grep -qs 'listening on' "$capture.log"
-	fetch_names 40 >/dev/null
-	wait_until 5 test "$(stamped s1 s2)" -gt 4
-	sleep 1.1
-	kill $!
-	wait $! || true
-	expect "$(captured "$capture")" -gt 4
+	record_reports "$capture" 'ip and ip[0] != 0x45' "http://$LAB_VIP/name?[1-40]"
 	expect "$(read_capture "$capture" "$key" plimsoll.tag.state==1 frame.number | wc -l)" -eq "$(captured "$capture")"
 	expect "$(read_capture "$capture" "$key" plimsoll plimsoll.server_id | sort -u | xargs)" = \
 		"$(address s1) $(address s2)"
+	expect "$(read_capture "$capture" "$key" 'plimsoll.connections_seen > 40 || plimsoll.wrong_length' frame.number)" = ''
+	expect "$(read_capture "$capture" "$KEY" plimsoll.wrong_tag frame.number | wc -l)" -eq "$(captured "$capture")"
+}
+
+configure_ipv6() {
+	local machine
+
+	cat >"$STATE/b1/balancer.yaml" <<-END
+		interfaces: [eth0]
+		report_key: $STATE/report.key
+		services:
+		  - name: web
+		    address: "[2001:db8::64]:80"
+		    backends: [{address: "$(address6 s1)"}, {address: "$(address6 s2)"}]
+	END
+	for machine in s1 s2; do
+		cat >"$STATE/$machine/server.yaml" <<-END
+			interfaces: [eth0]
+			balancers: ["$(address6 b1)"]
+			report_key: $STATE/report.key
+			services: [{name: web, address: "[2001:db8::64]:80"}]
+		END
+	done
+}
+
+@test "likewise in IPv6" {
+	local capture=$BATS_TEST_TMPDIR/lab6.pcap key
+
+	key=$(<"$STATE/report.key")
+	lab stop all
+	enable_ipv6 c1 b1 s1 s2
+	configure_ipv6
+	lab start all
+	listen_in_ipv6 2001:db8::64 s1 s2
+	record_reports "$capture" 'ip6 and ip6[6] == 60' 'http://[2001:db8::64]/name?[1-40]'
+	expect "$(read_capture "$capture" "$key" plimsoll.tag.state==1 frame.number | wc -l)" -eq "$(captured "$capture")"
+	expect "$(read_capture "$capture" "$key" plimsoll plimsoll.server_id | sort -u | wc -l)" -eq 2
 	expect "$(read_capture "$capture" "$key" 'plimsoll.connections_seen > 40 || plimsoll.wrong_length' frame.number)" = ''
 	expect "$(read_capture "$capture" "$KEY" plimsoll.wrong_tag frame.number | wc -l)" -eq "$(captured "$capture")"
 }
