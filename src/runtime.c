@@ -7,6 +7,7 @@
 #include "runtime.h"
 #include "bpffs.h"
 #include "log.h"
+#include "runtime_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,51 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROOT "/run/plimsoll"
 #define DOOR ROOT "/.lock"
-#define BPFFS ROOT "/bpf"
-#define DEFAULT_NAME "balancer"
 #define RETIRE_STEPS 600 /* of 5 ms, that a predecessor has to go */
-
-#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-#define NAME_CHARACTERS LETTERS "0123456789-_."
-
-/* "bpf" is the mount, the others are what iproute2 makes in it. */
-static const char *const reserved[] = {"bpf", "ip", "tc", "xdp", NULL};
-
-static bool name_valid(const char *name)
-{
-	for (int i = 0; reserved[i]; i++)
-		if (!strcmp(name, reserved[i]))
-			return false;
-	return *name && *name != '.' && strlen(name) < sizeof(((struct runtime *)0)->name) &&
-	       !name[strspn(name, NAME_CHARACTERS)];
-}
-
-static int name_check(const char *name)
-{
-	if (name_valid(name))
-		return 0;
-	log_error("\"%s\" cannot be the name of an instance: up to %zu letters, digits, '-', '_' "
-		  "and '.', not beginning with '.', and none of bpf, ip, tc, xdp",
-		  name, sizeof(((struct runtime *)0)->name) - 1);
-	return -EINVAL;
-}
-
-void runtime_path(const char *name, const char *file, char *path, size_t size)
-{
-	snprintf(path, size, "%s/%s/%s", ROOT, name, file);
-}
-
-/* A bpffs takes no '.' in names; no instance has a '+' in its own. */
-void runtime_pins(const char *name, char *path, size_t size)
-{
-	char *dot;
-
-	snprintf(path, size, "%s/%s", BPFFS, name);
-	while ((dot = strchr(path, '.')))
-		*dot = '+';
-}
 
 static int make_directory(const char *path, mode_t mode)
 {
@@ -122,13 +80,6 @@ static int is_other_file(const struct dirent *entry)
 	       strcmp(entry->d_name, strrchr(DOOR, '/') + 1);
 }
 
-static void list_free(struct dirent **entries, int count)
-{
-	while (count > 0)
-		free(entries[--count]);
-	free(entries);
-}
-
 /* The last one out removes the house. */
 static void door_leave(int door)
 {
@@ -139,7 +90,7 @@ static void door_leave(int door)
 		unlink(DOOR);
 		rmdir(ROOT);
 	}
-	list_free(entries, count);
+	runtime_free_list(entries, count);
 	close(door);
 }
 
@@ -287,7 +238,7 @@ static int open_instance(struct runtime *runtime, const char *name, bool join)
 	memset(runtime, 0, sizeof(*runtime));
 	runtime->lock = runtime->holder = runtime->successor = -1;
 	runtime->keeper = BPFFS_KEEPER_SELF;
-	rc = name_check(name);
+	rc = runtime_check_name(name);
 	if (rc)
 		return rc;
 	snprintf(runtime->name, sizeof(runtime->name), "%s", name);
@@ -389,83 +340,4 @@ void runtime_remove(struct runtime *runtime)
 	runtime_close(runtime);
 	if (door >= 0)
 		door_leave(door);
-}
-
-static int is_instance(const struct dirent *entry)
-{
-	struct stat status;
-	char path[PATH_MAX];
-
-	if (!name_valid(entry->d_name))
-		return 0;
-	snprintf(path, sizeof(path), "%s/%s", ROOT, entry->d_name);
-	return !stat(path, &status) && S_ISDIR(status.st_mode);
-}
-
-static bool listed(struct dirent **entries, int count, const char *name)
-{
-	int i;
-
-	for (i = 0; i < count; i++) {
-		if (!strcmp(entries[i]->d_name, name))
-			return true;
-	}
-	return false;
-}
-
-/* Says what there is to choose from. */
-static void tell_choice(const char *given, struct dirent **entries, int count)
-{
-	char names[1024] = "";
-	size_t length = 0;
-	int i;
-
-	for (i = 0; i < count && length < sizeof(names); i++)
-		length += snprintf(names + length, sizeof(names) - length, "%s%s", i ? ", " : "",
-				   entries[i]->d_name);
-	if (!count)
-		log_error("no instance runs here; start one: plimsoll balancer --config FILE (or "
-			  "plimsoll server)");
-	else if (given)
-		log_error("there is no instance \"%s\"; choose with --instance among: %s", given,
-			  names);
-	else
-		log_error("there are several instances; choose with --instance among: %s", names);
-}
-
-int runtime_find(const char *given, char *name, size_t size)
-{
-	struct dirent **entries = NULL;
-	const char *found = NULL;
-	int count;
-
-	if (given && name_check(given))
-		return -EINVAL;
-	count = scandir(ROOT, &entries, is_instance, alphasort);
-	if (count < 0)
-		count = 0;
-	if (given)
-		found = listed(entries, count, given) ? given : NULL;
-	else if (count == 1)
-		found = entries[0]->d_name;
-	else if (listed(entries, count, DEFAULT_NAME))
-		found = DEFAULT_NAME;
-	if (found)
-		snprintf(name, size, "%s", found);
-	else
-		tell_choice(given, entries, count);
-	list_free(entries, count);
-	return found ? 0 : -ENOENT;
-}
-
-void runtime_each(void (*call)(const char *name, void *context), void *context)
-{
-	struct dirent **entries = NULL;
-	int i, count;
-
-	count = scandir(ROOT, &entries, is_instance, alphasort);
-	for (i = 0; i < count; i++)
-		call(entries[i]->d_name, context);
-	if (count >= 0)
-		list_free(entries, count);
 }
