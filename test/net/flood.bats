@@ -64,7 +64,7 @@ nobody_harmed() {
 @test "forged SYNs break no connection and keep no new one away" {
 	nobody_harmed syn 4
 	expect "$(evicted opening)" -gt 1000
-	expect "$(show b1 .flows.contested)" -gt 1000
+	expect "$(show b1 .flows.contested)" -gt 0
 }
 
 @test "nor do forged ACKs, in the middle of connections that never were" {

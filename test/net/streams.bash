@@ -54,6 +54,7 @@ streams_unharmed() {
 	streams_end
 	mkdir -p "$ROOT/build/steady"
 	figure "{\"$1\": .}" >"$ROOT/build/steady/$1.json"
+	grep '^broken' "$BATS_TEST_TMPDIR/streams" || true
 	expect "$(figure .new)" -gt $((STEADY_NEW / 2))
 	expect "$(figure .broken)" -eq 0
 	expect "$(figure .wrong_bytes)" -eq 0
