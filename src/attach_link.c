@@ -31,21 +31,31 @@ struct bpf_link *link_reopen(const char *path, int ifindex)
 	return NULL;
 }
 
-int link_replace(struct bpf_link *link, struct program program, const char *interface)
+static int update(struct bpf_link *link, int program, int before)
 {
 	LIBBPF_OPTS(bpf_link_update_opts, options);
-	int err;
 
-	if (program.before >= 0) {
+	if (before >= 0) {
 		options.flags = BPF_F_REPLACE;
-		options.old_prog_fd = (__u32)program.before;
+		options.old_prog_fd = (__u32)before;
 	}
-	err = bpf_link_update(bpf_link__fd(link), program.now, &options) ? -errno : 0;
-	if (err == -EPERM && options.flags)
-		log_error("%s: the program there is no longer the predecessor's: somebody else has "
-			  "replaced it meanwhile",
-			  interface);
-	else if (err)
+	return bpf_link_update(bpf_link__fd(link), program, &options) ? -errno : 0;
+}
+
+int link_replace(struct bpf_link *link, struct program program, const char *interface)
+{
+	int err = update(link, program.now, program.before);
+
+	/* The link is our instance's, and so is whatever runs by it. */
+	if (err == -EPERM && program.before >= 0) {
+		err = update(link, program.now, -1);
+		if (!err)
+			log_warning(
+				"%s: the program there was not the predecessor's, but of one that "
+				"was ended while it took over; it is replaced",
+				interface);
+	}
+	if (err)
 		log_error("%s: cannot replace the predecessor's program: %s", interface,
 			  strerror(-err));
 	return err;

@@ -68,6 +68,15 @@ stays_or_gone() {
 	process_gone "$2" || configuration "$1" >"$BATS_TEST_TMPDIR/configuration" 2>&1
 }
 
+# goes_on_with MACHINE: whoever comes next has all in hand.
+goes_on_with() {
+	if [ -n "$(pid_on "$1")" ]; then
+		lab takeover "$1"
+	else
+		lab start "$1"
+	fi
+}
+
 # survives_takeovers MACHINE CALL FAULT NUMBERS...
 survives_takeovers() {
 	local before number taken=0 stayed=0 none=0
@@ -91,6 +100,7 @@ survives_takeovers() {
 		else
 			[ "$3" = signal=INT ] || fail "$2 $number: nothing is there any more"
 		fi
+		goes_on_with "$1" || fail "$2 $number: nobody can go on with it: $(cat "$STATE/$1/plimsoll.log")"
 	done
 	echo "# $1, $2, $3: of $((${#@} - 3)) takeovers $taken were made, in $stayed the other one stayed, after $none nobody ran" >&3
 	start_missing "$1"
