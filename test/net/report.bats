@@ -259,8 +259,8 @@ last_of() { # FILE
 	wait_until 30 grep -q started "$steady" || fail "$(cat "$steady")"
 	capture s1 eth0 "$BATS_TEST_TMPDIR/sent.pcap" "ether src $(mac s1) and ether dst $(mac b1)" 3>&-
 	sleep 1
-	died=$(date +%s.%N)
 	ip -n "$(namespace switch)" link set b1 down
+	died=$(date +%s.%N) # or before: starting a program takes its time on a busy machine
 	sleep 0.3
 	reach_by b2
 	wait_until 40 process_gone "$(cat "$steady.pid")"
