@@ -144,3 +144,33 @@ top_order() {
 	run -1 --separate-stderr "$PLIMSOLL" show --instance nobody --json
 	expect "$(jq -r .error <<<"$output")" = 'there is no instance nobody'
 }
+
+last_of_top() { # ADDRESS
+	[ "$(screen | awk '$1 == "web" { last = $2 } END { print last }')" = "$1" ]
+}
+
+# Those that are not there are down, and shown all the same.
+@test "top with 500 backends: wide, narrow, to the end and back" {
+	local i
+
+	lab stop b1
+	for ((i = 0; i < 496; i++)); do
+		echo "      - {address: 10.1.$((2 + i / 200)).$((1 + i % 200)), weight: 1, forward: l2}"
+	done >>"$STATE/b1/balancer.yaml"
+	lab start b1
+	terminal_open 200 50
+	top_start
+	screen_has 'of 500 backends up, shown from 1'
+	expect "$(screen | grep -c '^ *web ')" -eq 47
+	keys End
+	wait_until 5 last_of_top 10.1.4.96
+	tmux -S "$TERMINAL" resize-window -x 40 -y 10
+	wait_until 5 last_of_top 10.1.4.56
+	keys End
+	wait_until 5 last_of_top 10.1.4.96
+	keys Home
+	wait_until 5 screen_has 10.1.0.11
+	expect "$(screen | grep -c '^ *web ')" -eq 7
+	keys q
+	wait_until 5 screen_lacks 'q quit'
+}

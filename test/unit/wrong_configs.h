@@ -183,8 +183,7 @@ static const struct wrong wrongs[] = {
 
 	/* Words of which only some are known */
 	{SERVICE "    policy: fastest\n" BACKENDS, CONFIG_BALANCER, 4, "policy",
-	 "\"fastest\" is not known; expected power-of-choices, least-loaded, prequal, "
-	 "weighted-random, round-robin, random or maglev"},
+	 "\"fastest\" is not known; expected power-of-choices, least-loaded, prequal, "},
 	{SERVICE "    policy: Maglev\n" BACKENDS, CONFIG_BALANCER, 4, "policy", "is not known"},
 	{SERVICE "    feedback: inband\n" BACKENDS, CONFIG_BALANCER, 4, "feedback",
 	 "is not known; expected in-band, poll or none"},
