@@ -108,3 +108,23 @@ anchors() { # FILE
 		done
 	done | none 'keys without a word'
 }
+
+# What each verb has to be given stands here; a verb that is missing here fails.
+@test "every verb that knows --json tells its errors in it" {
+	local verb arguments said
+
+	for verb in $("$PLIMSOLL" --help | sed -nE 's/^  ([a-z-]+) .*/\1/p'); do
+		"$PLIMSOLL" "$verb" --help | grep -q -- ' --json ' || continue
+		case $verb in
+		check-config) arguments=/nonexistent ;;
+		add | remove | drain | undrain) arguments='web 10.1.0.3 --instance nobody' ;;
+		weight) arguments='web 10.1.0.3 2 --instance nobody' ;;
+		load) arguments='web 0.5 --instance nobody' ;;
+		where) arguments='10.1.0.9:1 web --instance nobody' ;;
+		*) arguments='--instance nobody' ;;
+		esac
+		# shellcheck disable=SC2086 # words
+		said=$("$PLIMSOLL" "$verb" $arguments --json 2>/dev/null) && echo "$verb succeeds"
+		[ -n "$(jq -r '.error // empty' <<<"$said")" ] || echo "$verb: $said"
+	done | none 'not told in JSON'
+}

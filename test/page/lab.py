@@ -14,8 +14,8 @@ CAPACITIES = {"s1": 20, "s2": 20, "s3": 24, "s4": 30}  # per cent of a CPU each
 class Lab:
     """To be used as a context: up on entry, down on exit whatever happens."""
 
-    def __init__(self):
-        self.name = f"page{os.getpid()}"
+    def __init__(self, name=None):
+        self.name = name or f"page{os.getpid()}"
         self.programs = []
 
     def __enter__(self):
