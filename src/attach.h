@@ -82,6 +82,14 @@ void attach_tcx_path(const char *pins, const char *interface, enum bpf_tc_attach
 /* Takes our programs off tc, and the qdisc if it was us who put it there. */
 void detach_tc(const struct runtime *runtime, const char *interface, int ifindex);
 
+/*
+ * Whether another program than this one runs by our link of XDP, or of tcx. False where there is no link, and
+ * where nobody tells.
+ */
+bool xdp_runs_other(const struct runtime *runtime, const char *interface, int program);
+bool tcx_runs_other(const struct runtime *runtime, const char *interface,
+		    enum bpf_tc_attach_point direction, int program);
+
 /* Takes our programs off the interfaces that are no longer configured: is_attached says of which not. */
 void detach_others(const struct runtime *runtime,
 		   bool (*is_attached)(const char *interface, const void *context),

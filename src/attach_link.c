@@ -61,6 +61,29 @@ int link_replace(struct bpf_link *link, struct program program, const char *inte
 	return err;
 }
 
+static uint32_t program_id(int program)
+{
+	struct bpf_prog_info info = {0};
+	__u32 length = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(program, &info, &length) ? 0 : info.id;
+}
+
+bool link_runs_other(const char *path, int program)
+{
+	struct bpf_link_info info = {0};
+	__u32 length = sizeof(info);
+	uint32_t ours = program_id(program);
+	int link = bpf_obj_get(path);
+	bool other;
+
+	if (link < 0)
+		return false;
+	other = !bpf_obj_get_info_by_fd(link, &info, &length) && ours && info.prog_id != ours;
+	close(link);
+	return other;
+}
+
 int link_keep(int link, const char *path)
 {
 	int err = bpf_obj_pin(link, path) ? -errno : 0;

@@ -13,6 +13,9 @@ struct bpf_link *link_reopen(const char *path, int ifindex);
 /* The predecessor's program gives way to ours. Says what went wrong; 0 or -errno. */
 int link_replace(struct bpf_link *link, struct program program, const char *interface);
 
+/* Whether the link that is pinned there runs another program than this one. */
+bool link_runs_other(const char *path, int program);
+
 /* Pins a new link, and closes it. Says what went wrong; 0 or -errno. */
 int link_keep(int link, const char *path);
 

@@ -291,3 +291,12 @@ void detach_tc(const struct runtime *runtime, const char *interface, int ifindex
 	filter_detach(runtime, interface, ifindex, BPF_TC_EGRESS);
 	qdisc_remove(runtime, interface, ifindex);
 }
+
+bool tcx_runs_other(const struct runtime *runtime, const char *interface,
+		    enum bpf_tc_attach_point direction, int program)
+{
+	char path[PATH_MAX];
+
+	attach_tcx_path(runtime->pins, interface, direction, path);
+	return link_runs_other(path, program);
+}

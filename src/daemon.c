@@ -18,6 +18,7 @@
 
 #define EXIT_USAGE 2
 #define NEIGHBOUR_REFRESH_MS 1000
+#define PLACE_LOOK_MS 1000
 #define TAKEOVER_PATIENCE_SECONDS 10 /* as the texts have it */
 
 enum { CONFIG, INSTANCE, TAKEOVER, LOG_FORMAT, VERBOSE };
@@ -252,6 +253,31 @@ int daemon_take_place(struct daemon *daemon)
 	return err ? err : open_host(daemon);
 }
 
+static void look_at_place(evutil_socket_t fd, short events, void *context)
+{
+	struct daemon *daemon = context;
+
+	(void)fd;
+	(void)events;
+	/* In this order: who holds the successor's lock until we have gone is alive. */
+	if (!daemon->place_lost(daemon->place) || runtime_is_joined(&daemon->runtime))
+		return;
+	log_error(
+		"another daemon has replaced the programs, and ended before it told this one to go: "
+		"this one goes; the next one goes on with what is there");
+	daemon->leaves = true;
+	daemon_fail(daemon, -ESTALE);
+}
+
+int daemon_watch_place(struct daemon *daemon, bool (*lost)(const void *context),
+		       const void *context)
+{
+	daemon->place_lost = lost;
+	daemon->place = context;
+	daemon->place_timer = daemon_every(daemon, PLACE_LOOK_MS, look_at_place, daemon);
+	return daemon->place_timer ? 0 : -ENOMEM;
+}
+
 static void receive_neighbours(evutil_socket_t fd, short events, void *context)
 {
 	(void)fd;
@@ -456,6 +482,7 @@ void daemon_close(struct daemon *daemon, bool take_back)
 	http_close(daemon->http);
 	free_event(daemon->neighbour_readable);
 	free_event(daemon->neighbour_timer);
+	free_event(daemon->place_timer);
 	if (daemon->neighbours)
 		neighbours_close(daemon->neighbours);
 	free_event(daemon->asked);

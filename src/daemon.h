@@ -32,6 +32,9 @@ struct daemon {
 	struct neighbours *neighbours;
 	struct event *neighbour_readable, *neighbour_timer;
 	struct http *http;
+	bool (*place_lost)(const void *context);
+	const void *place;
+	struct event *place_timer;
 	bool ready;
 	bool leaves; /* told to go without taking anything back */
 	int failure; /* that has ended the loop */
@@ -88,6 +91,13 @@ void daemon_commit(struct daemon *daemon);
 
 /* The programs are in place: the other daemon goes. From here on the host is ours. 0 or -errno. */
 int daemon_take_place(struct daemon *daemon);
+
+/*
+ * From here on it is looked at now and then whether the programs are still ours: a successor that was ended
+ * after it had replaced them can no longer tell us to go. Then we go, without taking anything back. 0 or -ENOMEM.
+ */
+int daemon_watch_place(struct daemon *daemon, bool (*lost)(const void *context),
+		       const void *context);
 
 /* Until a signal or daemon_fail() ends it. 0, or what failed. */
 int daemon_run(struct daemon *daemon);

@@ -404,6 +404,17 @@ uint64_t dataplane_old_key_reports(const struct dataplane *dataplane, uint32_t s
 	return count;
 }
 
+bool dataplane_is_replaced(const void *context)
+{
+	const struct dataplane *dataplane = context;
+	int program = bpf_program__fd(dataplane->bpf->progs.balancer);
+
+	for (size_t i = 0; i < dataplane->interface_count; i++)
+		if (xdp_runs_other(dataplane->runtime, dataplane->interfaces[i].name, program))
+			return true;
+	return false;
+}
+
 void dataplane_detach(struct dataplane *dataplane)
 {
 	for (size_t i = 0; i < dataplane->interface_count; i++)

@@ -119,6 +119,9 @@ int leave_inherit(struct dataplane *dataplane);
  */
 int dataplane_attach(struct dataplane *dataplane);
 
+/* Whether packets meet another daemon's program now, on any interface; of a struct dataplane. */
+bool dataplane_is_replaced(const void *context);
+
 /* Those of the configuration that are not there yet, and the XDP mode that it wants; takes none back. Says what went wrong; 0 or -errno. */
 int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *config);
 

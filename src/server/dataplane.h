@@ -39,6 +39,9 @@ int server_dataplane_load(struct server_dataplane *dataplane, const struct confi
 
 int server_dataplane_attach(struct server_dataplane *dataplane);
 
+/* Whether packets meet another daemon's programs now; of a struct server_dataplane. */
+bool server_dataplane_is_replaced(const void *context);
+
 /*
  * Another configuration is to come into force: what is new of it is put beside what is there.
  * *settings: as they are to be. Says what went wrong; 0 or -errno, and then there is nothing to abandon.

@@ -79,6 +79,14 @@ int server_dataplane_attach(struct server_dataplane *dataplane)
 	return err;
 }
 
+bool server_dataplane_is_replaced(const void *context)
+{
+	const struct server_dataplane *dataplane = context;
+
+	return tcx_runs_other(dataplane->runtime, dataplane->config->interfaces[0], BPF_TC_EGRESS,
+			      bpf_program__fd(dataplane->bpf->progs.server_egress));
+}
+
 static int attach_anew(const struct server_dataplane *dataplane, const char *interface, int ifindex)
 {
 	struct program egress = {bpf_program__fd(dataplane->bpf->progs.server_egress), -1};

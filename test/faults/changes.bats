@@ -86,6 +86,8 @@ survives_takeovers() {
 		start_missing "$1"
 		before=$(pid_on "$1")
 		take_over "$1" "$2" "$3" "$number"
+		# Who has lost his place by that finds it out.
+		[ "$3" != signal=KILL ] || sleep 2
 		if [ -n "$(pid_on "$1")" ] && [ "$(pid_on "$1")" != "$before" ]; then
 			taken=$((taken + 1))
 			wait_until 10 process_gone "$before"
@@ -127,8 +129,24 @@ survives_takeovers() {
 	survives_takeovers s1 bpf signal=KILL 5 40 70 90 98
 	survives_takeovers b1 rename signal=KILL 1 3 6 9
 	survives_takeovers s1 rename signal=KILL 1 3
-	survives_takeovers b1 pidfd_send_signal signal=KILL 1
-	survives_takeovers s1 pidfd_send_signal signal=KILL 1
+}
+
+@test "who has lost his place by that goes, and the next one has all in hand" {
+	local machine before
+
+	for machine in b1 s1; do
+		start_missing b1 s1 s2
+		before=$(pid_on "$machine")
+		take_over "$machine" pidfd_send_signal signal=KILL 1
+		wait_until 10 process_gone "$before" || fail "$machine: still there"
+		grep -q 'this one goes; the next one goes on with what is there' "$STATE/$machine/plimsoll.log"
+		clients_go_on "$machine"
+		lab start "$machine"
+	done
+	"$PLIMSOLL" drain web "$(address s1)" --instance "$(namespace b1)" 3>&-
+	expect "$(fetch_names 10 | sort -u)" = s2
+	"$PLIMSOLL" undrain web "$(address s1)" --instance "$(namespace b1)" 3>&-
+	ends_well b1 'lost place'
 }
 
 # ------------------------------------------------------------------- reloads
