@@ -165,6 +165,20 @@ static __always_inline int meter_syn(struct metrics *metrics, struct server_stat
 	return packet->payload_length != 0;
 }
 
+#define METER_PAUSE_NS 50000000ULL /* half of what makes a server suspect */
+
+/* Does a handshake come to its end, so that its client has had the answer? */
+static __always_inline int meter_ends_handshake(struct metrics *metrics,
+						const struct metered *metered)
+{
+	if (!shakes_hands(metered))
+		return 0;
+	if ((__s64)(metered->now_ns - metrics->handshake_ns) > (__s64)METER_PAUSE_NS)
+		metrics->resumed_ns = metered->now_ns;
+	metrics->handshake_ns = metered->now_ns;
+	return 1;
+}
+
 /* Returns 1 if it is the first of its connection. */
 static __always_inline int meter_data(struct __sk_buff *skb, struct metrics *metrics,
 				      const struct metered *metered, const struct packet *packet)
@@ -188,7 +202,7 @@ static __always_inline int meter_data(struct __sk_buff *skb, struct metrics *met
 	meter_put(metrics, metered,
 		  meter_value(metered->fingerprint, state, latency_level(metrics->in_flight + 1),
 			      metered->now_ns));
-	return shakes_hands(metered);
+	return meter_ends_handshake(metrics, metered);
 }
 
 /* A bare ACK says nothing: most of the packets towards a server of large files. */
@@ -227,7 +241,7 @@ __noinline int meter_request(struct __sk_buff *skb, struct packet *packet)
 		return meter_data(skb, load, &metered, packet);
 	/* A client that has only closed its side may still wait for the answer. */
 	if (metered.slot && (packet->tcp_flags & TCP_BIT_RST || !meter_waits(metered.value)))
-		return meter_set(load, &metered, 0) && shakes_hands(&metered);
+		return meter_set(load, &metered, 0) && meter_ends_handshake(load, &metered);
 	return 0;
 }
 
@@ -241,7 +255,6 @@ __noinline int meter_request(struct __sk_buff *skb, struct packet *packet)
  * none. Of its own for the verifier.
  */
 #define METER_REPEAT_NS 500000000ULL /* sooner, it answers a SYN that has just come */
-#define METER_PAUSE_NS 50000000ULL /* half of what makes a server suspect */
 __noinline int is_better_withheld(__u64 value, __u64 now)
 {
 	__u64 age_ns = meter_age(value, now) << LATENCY_TICK_SHIFT;
@@ -249,27 +262,14 @@ __noinline int is_better_withheld(__u64 value, __u64 now)
 	struct metrics *load;
 	__u32 zero = 0;
 
+	if (age_ns < METER_REPEAT_NS)
+		return 0;
 	set = bpf_map_lookup_elem(&settings, &zero);
 	load = bpf_map_lookup_elem(&metrics, &zero);
-	if (!set || !load || !set->peer_count || age_ns < METER_REPEAT_NS)
+	if (!set || !load || !set->peer_count)
 		return 0;
 	return (__s64)(now - load->resumed_ns) < (__s64)age_ns ||
 	       (__s64)(now - load->handshake_ns) > (__s64)METER_PAUSE_NS;
-}
-
-/* A handshake has come to its end: its client has had the answer. */
-static __always_inline void meter_end_handshake(void)
-{
-	__u64 now = bpf_ktime_get_coarse_ns();
-	struct metrics *load;
-	__u32 zero = 0;
-
-	load = bpf_map_lookup_elem(&metrics, &zero);
-	if (!load)
-		return;
-	if (now - load->handshake_ns > METER_PAUSE_NS)
-		load->resumed_ns = now;
-	load->handshake_ns = now;
 }
 
 static __always_inline enum response meter_syn_ack(struct __sk_buff *skb, struct metrics *metrics,

@@ -194,8 +194,6 @@ int server_ingress(struct __sk_buff *skb)
 		is_new = meter_request(skb, &packet);
 	else if (is_heard(&packet, tunnel))
 		return TC_ACT_UNSPEC;
-	if (is_new)
-		meter_end_handshake();
 	peer_heard(skb, tunnel, is_new);
 	return TC_ACT_UNSPEC;
 }
