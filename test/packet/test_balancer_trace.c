@@ -216,6 +216,7 @@ static void test_a_report_and_why_it_is_refused(void **state)
 					  .report = {.backend = 1, .sequence = 5}};
 	const struct trace_filter filter = usual_filter();
 	const struct trace_record *record = &told[0].record;
+	struct load_report_option option;
 	struct load_report report;
 	struct outcome outcome;
 
@@ -225,7 +226,9 @@ static void test_a_report_and_why_it_is_refused(void **state)
 	assert_int_equal(trace_read(), 1);
 	assert_int_equal(record->verdict, VERDICT_REPORT_OLD);
 	assert_int_equal(record->has_report, 1);
-	assert_int_equal(load_report_decode((const void *)record->option, &report), LOAD_REPORT_OK);
+	memset(&option, 0, sizeof(option));
+	memcpy(&option, record->option, LOAD_REPORT_LENGTH);
+	assert_int_equal(load_report_decode(&option, &report), LOAD_REPORT_OK);
 	assert_int_equal(report.sequence, 5);
 	assert_int_equal(report.server_id, server_id(1));
 	assert_int_equal(record->length_in - record->length_out, LOAD_REPORT_LENGTH);
