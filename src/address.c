@@ -114,6 +114,11 @@ bool address_is_ipv4(struct ip_address address)
 	return !address.word[0] && !address.word[1] && address.word[2] == htonl(0xFFFF);
 }
 
+const char *address_asked_by(struct ip_address address)
+{
+	return address_is_ipv4(address) ? "ARP" : "neighbour discovery";
+}
+
 bool address_is_set(struct ip_address address)
 {
 	return address.word[0] || address.word[1] || address.word[2] || address.word[3];

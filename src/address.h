@@ -36,6 +36,9 @@ struct in_addr address_ipv4(struct ip_address address);
 struct ip_address address_of_ipv4(struct in_addr address);
 bool address_is_ipv4(struct ip_address address);
 
+/* By what its MAC address is asked for. */
+const char *address_asked_by(struct ip_address address);
+
 /* The mask of so many leading bits of an address of that one's family. */
 struct ip_address address_mask(struct ip_address address, unsigned int bits);
 

@@ -144,9 +144,9 @@ static void tell_neighbour(struct balancer *balancer, const struct neighbour *be
 	mac_format(now->mac, mac);
 	if (!now->resolved)
 		events_add(events, EVENT_NO_NEIGHBOUR, NULL, address,
-			   "does not answer ARP any more: new connections go to the others; %zu of "
+			   "does not answer %s any more: new connections go to the others; %zu of "
 			   "%zu backends reachable",
-			   resolved, count);
+			   address_asked_by(now->address), resolved, count);
 	else if (before->resolved)
 		events_add(events, EVENT_MAC_CHANGED, NULL, address, "is at %s, no longer at %s",
 			   mac, mac_format(before->mac, old));
@@ -288,7 +288,8 @@ static void tell_silent(struct balancer *balancer, const struct balanced_service
 		told[member->server] = true;
 		events_add(balancer->sources.events, EVENT_NO_NEIGHBOUR, NULL,
 			   address_format(member->config->address, text),
-			   "does not answer ARP; it is asked again each second");
+			   "does not answer %s; it is asked again each second",
+			   address_asked_by(member->config->address));
 	}
 }
 

@@ -66,7 +66,10 @@ void health_cause(const struct health_facts *facts, const struct health_details 
 			       "drains: new connections go to the others";
 		break;
 	case HEALTH_DOWN:
-		text = "does not answer ARP: new connections go to the others";
+		text = facts->ipv6 ?
+			       "does not answer neighbour discovery: new connections go to the "
+			       "others" :
+			       "does not answer ARP: new connections go to the others";
 		if (facts->unreachable)
 			break;
 		snprintf(cause, HEALTH_CAUSE_MAX, "fails its %s: %s", details->check,
@@ -93,8 +96,11 @@ void health_cause(const struct health_facts *facts, const struct health_details 
 		snprintf(cause, HEALTH_CAUSE_MAX, "passes its %s", details->check);
 		return;
 	default:
-		text = facts->reachable ? "answers ARP; no client has connected to it yet" :
-					  "is being asked for its MAC address";
+		text = "is being asked for its MAC address";
+		if (facts->reachable)
+			text = facts->ipv6 ?
+				       "answers neighbour discovery; no client has connected to it yet" :
+				       "answers ARP; no client has connected to it yet";
 		break;
 	}
 	snprintf(cause, HEALTH_CAUSE_MAX, "%s", text);

@@ -45,7 +45,8 @@ struct health_facts {
 	enum check_verdict verdict; /* undecided if it is not checked */
 	bool draining;
 	bool leaving; /* draining too */
-	bool reachable; /* answers ARP */
+	bool ipv6; /* its MAC address is asked for by neighbour discovery, not by ARP */
+	bool reachable; /* answers that */
 	bool unreachable; /* has had the time to, and does not */
 	bool suspect; /* the data path says so */
 	bool reports; /* its latest report is fresh */

@@ -66,6 +66,7 @@ static struct health_facts gather(struct dataplane *dataplane, const struct serv
 		.verdict = record ? record->verdict : CHECK_UNDECIDED,
 		.draining = member->config->draining,
 		.leaving = member->config->leaving,
+		.ipv6 = !address_is_ipv4(member->config->address),
 		.reachable = member->neighbour.resolved,
 		.unreachable =
 			!member->neighbour.resolved &&
