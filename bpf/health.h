@@ -6,6 +6,10 @@
  * listens there: by a report on the reset that refuses a connection. It gets none then, but for one
  * now and then, on trial; the first that goes on ends the suspicion.
  *
+ * Who chooses by load sends hardly any to a backend that has left one without an answer: that is pending.
+ * So as not to wait for what does not come, one in doubt is sent the next ones, until it has answered or
+ * been sent enough.
+ *
  * Pure functions of the evidence (struct health) and of the time, for the data path and user space.
  * CPUs write at once and without locks: a count that is lost does no harm.
  */
@@ -18,12 +22,18 @@
 
 /* So long after the first unanswered SYN, and what two handshakes take... */
 #define HEALTH_SILENCE_NS 100000000ULL
-/* ...and so many SYNs: fewer may have been lost on the way. */
+/* ...and so many SYNs: fewer may have been lost on the way... */
 #define HEALTH_UNANSWERED_MIN 3
+/* ...or so many times what is usual beyond one: in a flood most are never answered, whoever they go to. */
+#define HEALTH_UNANSWERED_USUAL 16
+/* The usual is a mean of about so many answers, in such parts of one. */
+#define HEALTH_USUAL_ANSWERS 16
+#define HEALTH_USUAL_ONE 256
+#define HEALTH_UNANSWERED_MOST (1 << 18) /* is told from more by nobody */
+/* For each SYN, and for two handshakes, one in doubt is waited for so long, before it is sent the next. */
+#define HEALTH_DOUBT_NS 25000000ULL
 /* As long as no handshake has been timed: what clients wait before they repeat a SYN. */
 #define HEALTH_HANDSHAKE_UNKNOWN_US 1000000
-/* A SYN that is repeated has been waited for: it counts as so many. */
-#define HEALTH_REPEATED 2
 /* A repeated SYN goes elsewhere if nothing at all has been answered for this long. */
 #define HEALTH_REPEATED_NS 900000000ULL
 /* A handshake that takes longer is not timed any more. */
@@ -34,12 +44,12 @@
 #define HEALTH_TRIAL_DOUBLINGS 6
 #define HEALTH_REFUSED_MAX 0xFFFF
 
-HEALTH_INLINE __u64 health_patience_ns(const struct health *health)
+HEALTH_INLINE __u64 health_two_handshakes_ns(const struct health *health)
 {
 	__u64 handshake_us =
 		health->handshake_us ? health->handshake_us : HEALTH_HANDSHAKE_UNKNOWN_US;
 
-	return HEALTH_SILENCE_NS + 2 * handshake_us * 1000;
+	return 2 * handshake_us * 1000;
 }
 
 /* For how long connections have been sent without an answer. */
@@ -50,10 +60,32 @@ HEALTH_INLINE __u64 health_silence_ns(const struct health *health, __u64 now)
 	return since && (__s64)(now - since) > 0 ? now - since : 0;
 }
 
+/* So many SYNs without an answer in between say that there will be none. */
+HEALTH_INLINE __u32 health_enough(const struct health *health)
+{
+	__u32 usual = health->usual_unanswered, beyond;
+
+	beyond = usual > HEALTH_USUAL_ONE ? usual - HEALTH_USUAL_ONE : 0;
+	beyond = beyond * HEALTH_UNANSWERED_USUAL / HEALTH_USUAL_ONE;
+	return beyond > HEALTH_UNANSWERED_MIN ? beyond : HEALTH_UNANSWERED_MIN;
+}
+
 HEALTH_INLINE int health_is_silent(const struct health *health, __u64 now)
 {
-	return health->unanswered >= HEALTH_UNANSWERED_MIN &&
-	       health_silence_ns(health, now) > health_patience_ns(health);
+	return health->unanswered >= health_enough(health) &&
+	       health_silence_ns(health, now) >
+		       HEALTH_SILENCE_NS + health_two_handshakes_ns(health);
+}
+
+/* Whether one more connection would tell something: it is to be sent there, or to be the one too many. */
+HEALTH_INLINE int health_is_in_doubt(const struct health *health, __u64 now)
+{
+	__u64 unanswered = health->unanswered;
+
+	if (unanswered >= health_enough(health))
+		return health_is_silent(health, now);
+	return health_silence_ns(health, now) >
+	       unanswered * HEALTH_DOUBT_NS + health_two_handshakes_ns(health);
 }
 
 HEALTH_INLINE void health_suspect(struct health *health, __u64 now)
@@ -94,6 +126,12 @@ HEALTH_INLINE void health_try(struct health *health, __u64 now)
 		health->trials++;
 }
 
+/* What of a flow's hash is remembered. */
+HEALTH_INLINE __u32 health_timed(__u64 flow)
+{
+	return (__u32)(flow ^ flow >> 32) | 1;
+}
+
 /* A connection is sent there. One at a time is timed. */
 HEALTH_INLINE void health_sent(struct health *health, __u64 flow, __u64 now)
 {
@@ -102,7 +140,7 @@ HEALTH_INLINE void health_sent(struct health *health, __u64 flow, __u64 now)
 	health->unanswered++;
 	if (health->timed_flow && now - health->timed_ns < HEALTH_TIMED_MAX_NS)
 		return;
-	health->timed_flow = flow | 1;
+	health->timed_flow = health_timed(flow);
 	health->timed_ns = now;
 }
 
@@ -110,8 +148,8 @@ HEALTH_INLINE void health_sent(struct health *health, __u64 flow, __u64 now)
 HEALTH_INLINE void health_repeated(struct health *health, __u64 flow)
 {
 	if (health->unanswered_ns)
-		health->unanswered += HEALTH_REPEATED;
-	if (health->timed_flow == (flow | 1))
+		health->unanswered++;
+	if (health->timed_flow == health_timed(flow))
 		health->timed_flow = 0;
 }
 
@@ -129,16 +167,31 @@ HEALTH_INLINE void health_time(struct health *health, __u64 took_ns)
 		health->handshake_us = known_us - (known_us - took_us) / 8;
 }
 
+/*
+ * So many were sent between two answers. If all are answered that is one, however many are under way at
+ * once.
+ */
+HEALTH_INLINE void health_learn(struct health *health, __u32 unanswered)
+{
+	__u32 seen = unanswered < HEALTH_UNANSWERED_MOST ? unanswered : HEALTH_UNANSWERED_MOST;
+
+	health->usual_unanswered -= health->usual_unanswered / HEALTH_USUAL_ANSWERS;
+	health->usual_unanswered += seen * (HEALTH_USUAL_ONE / HEALTH_USUAL_ANSWERS);
+}
+
 /* A client goes on with its connection: it has had an answer. Returns whether that ends any suspicion. */
 HEALTH_INLINE int health_answered(struct health *health, __u64 flow, __u64 now)
 {
-	if (health->timed_flow == (flow | 1)) {
+	if (health->timed_flow == health_timed(flow)) {
 		health_time(health, now - health->timed_ns);
 		health->timed_flow = 0;
 	}
 	health->answered_ns = now;
 	if (health_has_just_refused(health, now))
 		return 0;
+	/* What a dead one was sent is not usual. */
+	if (!health->suspect_ns)
+		health_learn(health, health->unanswered);
 	health->unanswered = 0;
 	health->unanswered_ns = 0;
 	health->suspect_ns = 0;

@@ -372,6 +372,28 @@ static __always_inline __u32 first_candidate(void *ring, const struct service *s
 }
 
 /*
+ * One of the service's that has left a connection without an answer, and is to be sent another: health.h.
+ * Who it may be, the daemon has found. BACKEND_NONE: there is none. Of its own for the stack.
+ */
+__noinline __u32 in_doubt(const struct service *service, __u32 avoided)
+{
+	struct choice_state *state = service ? choice_state_of(service) : 0;
+	struct backend *backend;
+	struct health *health;
+	__u32 index;
+
+	if (!service || !state || !state->doubted)
+		return BACKEND_NONE;
+	index = state->doubted;
+	backend = bpf_map_lookup_elem(&backends, &index);
+	health = bpf_map_lookup_elem(&healths, &index);
+	if (index == avoided || !backend || !health || backend->service != service->id ||
+	    backend->suspect || backend->down || !health_is_in_doubt(health, coarse_now_ns()))
+		return BACKEND_NONE;
+	return index;
+}
+
+/*
  * The backend of a flow that has none; BACKEND_NONE if there is none to take it. avoided: one that has not
  * answered this flow, or BACKEND_NONE. *decision, which must be empty, says afterwards how that came about.
  */
@@ -394,6 +416,12 @@ __noinline __u32 select_backend(const struct service *service, __u64 hash, int i
 		from = CANDIDATES_HASH;
 	if (!is_new)
 		return first_candidate(ring, service, hash, from);
+	/* Who goes by the hash goes by nothing else, as long as it can. */
+	one = from == CANDIDATES_HASH ? BACKEND_NONE : in_doubt(service, avoided);
+	if (one != BACKEND_NONE) {
+		decision_note(decision, one, 0);
+		return one;
+	}
 	if (from != CANDIDATES_RING && from != CANDIDATES_ALL) {
 		one = take(service, hash, from, avoided);
 		if (service->feedback == FEEDBACK_NONE || !is_draining(service, one))

@@ -221,6 +221,7 @@ enum vip_protocols {
 struct choice_state {
 	__u32 next; /* of the schedule */
 	__u32 hot; /* prequal's quantile of requests */
+	__u32 doubted; /* a backend to which the next connection may go, to see whether it answers; 0 = none */
 };
 
 /*
@@ -259,8 +260,9 @@ struct health {
 	__u64 answered_ns; /* the last answer; 0 = never */
 	__u64 suspect_ns; /* since when it is suspect; 0 = it is not */
 	__u64 trial_ns; /* who is suspect is sent no connection before this */
-	__u64 timed_flow; /* whose handshake is being timed; 0 = none */
 	__u64 timed_ns;
+	__u32 timed_flow; /* whose handshake is being timed; 0 = none */
+	__u32 usual_unanswered; /* SYNs between two answers, in 1/HEALTH_USUAL_ONE */
 	__u32 unanswered; /* SYNs after the last answer */
 	__u32 handshake_us; /* what a handshake takes; 0 = not known */
 	__u16 trials;

@@ -49,6 +49,7 @@ struct balanced_service {
 	struct service_config *config;
 	uint32_t id;
 	struct member *members; /* config->backend_count of them */
+	uint32_t doubted; /* as the data path has been told: struct choice_state */
 };
 
 struct attached_interface {

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "balancer/health_watch.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "balancer.skel.h"
 #include "balancer/tables.h"
 #include "choose.h"
 #include "clock.h"
@@ -14,6 +18,8 @@
 
 /* So long after a trial was due, it is not waited for any more. */
 #define UNTRIED_NS 1000000000ULL
+/* The data path's clock is behind by as much. */
+#define JIFFY_MOST_NS 10000000ULL
 /* A report may take so long to arrive. */
 #define ON_ITS_WAY_NS 20000000ULL
 
@@ -190,6 +196,40 @@ static bool ramp_up(struct dataplane *dataplane, const struct service_config *se
 	return true;
 }
 
+/* Has it been waited for longer than an answer takes? The longest so far is in *silence_ns. */
+static bool is_in_doubt(const struct dataplane *dataplane, const struct member *member,
+			uint64_t now, uint64_t *silence_ns)
+{
+	const struct health *evidence = &dataplane->healths[member->index];
+	uint64_t silence = health_silence_ns(evidence, now);
+
+	if (silence <= *silence_ns ||
+	    silence < health_two_handshakes_ns(evidence) + JIFFY_MOST_NS ||
+	    dataplane->backends[member->index].suspect || !member_is_open(member) ||
+	    dataplane->loads[member->server].flags & LOAD_REPORT_DRAINING)
+		return false;
+	*silence_ns = silence;
+	return true;
+}
+
+/* To whom the data path is to send the next connection, if it still has not answered by then. */
+static void find_doubted(struct dataplane *dataplane, struct balanced_service *service,
+			 uint64_t now)
+{
+	int map = bpf_map__fd(dataplane->bpf->maps.choice_states);
+	uint64_t silence_ns = 0;
+	uint32_t doubted = 0;
+	struct choice_state state;
+
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		if (is_in_doubt(dataplane, &service->members[i], now, &silence_ns))
+			doubted = service->members[i].index;
+	if (doubted == service->doubted || bpf_map_lookup_elem(map, &service->id, &state))
+		return;
+	service->doubted = state.doubted = doubted;
+	bpf_map_update_elem(map, &service->id, &state, BPF_ANY);
+}
+
 /* Who has never answered is given the time that the others of its service take. */
 static void share_handshakes(struct dataplane *dataplane, const struct balanced_service *service)
 {
@@ -231,6 +271,7 @@ void health_look(struct health_watch *watch)
 			judge(watch, i, &service->members[j], now);
 			ramps |= ramp_up(dataplane, service->config, &service->members[j], now);
 		}
+		find_doubted(dataplane, service, now);
 		if (!ramps)
 			continue;
 		rebuild_mark(watch->rebuild, i);

@@ -135,6 +135,42 @@ static void test_one_too_many_goes_elsewhere(void **state)
 	assert_int_not_equal(health_of(1).suspect_ns, 0);
 }
 
+/* By load it would get none: until it answers, or has had enough, the next ones go there. */
+static void test_one_in_doubt_is_sent_the_next(void **state)
+{
+	const struct before last_is_least = {.in_flight = {60000, 60000, 0}};
+	const struct choice_state doubt = {.doubted = 1};
+	int map = bpf_map__fd(world.skeleton->maps.choice_states);
+	uint32_t id;
+
+	(void)state;
+	world_reset(&last_is_least);
+	id = entry_of(1).service;
+	assert_int_equal(bpf_map_update_elem(map, &id, &doubt, BPF_ANY), 0);
+	set_unanswered(1, 1, 50);
+	assert_int_equal(send_flags(TCP_SYN), 1);
+	assert_int_equal(health_of(1).unanswered, 2);
+	/* That one is waited for. */
+	set_unanswered(1, 2, 40);
+	assert_int_equal(send_from_port(1234, TCP_SYN), 3);
+	set_unanswered(1, 2, 90);
+	assert_int_equal(send_from_port(1235, TCP_SYN), 1);
+	/* Three are enough: the next one finds it silent. */
+	set_unanswered(1, 3, 90);
+	assert_int_equal(send_from_port(1236, TCP_SYN), 3);
+	set_unanswered(1, 3, 150);
+	assert_int_equal(send_from_port(1237, TCP_SYN), 3);
+	assert_int_equal(entry_of(1).suspect, 1);
+	/* It has answered: nobody doubts it. */
+	world_reset(&last_is_least);
+	assert_int_equal(bpf_map_update_elem(map, &id, &doubt, BPF_ANY), 0);
+	assert_int_equal(send_flags(TCP_SYN), 3);
+	/* Down: it is not asked. */
+	set_unanswered(1, 1, 50);
+	set_down(1);
+	assert_int_equal(send_from_port(1234, TCP_SYN), 3);
+}
+
 static void test_silence_of_a_moment_is_none(void **state)
 {
 	(void)state;
@@ -372,7 +408,7 @@ static void test_a_repeated_syn_stays_with_who_answers_others(void **state)
 	assert_int_equal(send_flags(TCP_SYN), 1);
 	set_unanswered(1, 1, 500);
 	assert_int_equal(send_flags(TCP_SYN), 1);
-	assert_int_equal(health_of(1).unanswered, 1 + HEALTH_REPEATED);
+	assert_int_equal(health_of(1).unanswered, 2);
 }
 
 /* When all are alike, a client is still not sent to the same again. */
@@ -665,6 +701,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_too_many_goes_elsewhere),
+		cmocka_unit_test(test_one_in_doubt_is_sent_the_next),
 		cmocka_unit_test(test_silence_of_a_moment_is_none),
 		cmocka_unit_test(test_a_connection_that_goes_on_is_an_answer),
 		cmocka_unit_test(test_only_its_beginning_is_one),
