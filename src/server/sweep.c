@@ -180,14 +180,10 @@ static void drop_suspects(struct sweep *sweep)
 	}
 }
 
-int sweep_run(struct sweep *sweep)
+static int sweep_now(struct sweep *sweep, uint64_t now)
 {
-	uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), now = now_ns();
-	int err;
+	int err = find_suspects(sweep, now);
 
-	if (now < sweep->not_before_ns || sweep->metrics->in_flight <= 0)
-		return 0;
-	err = find_suspects(sweep, now);
 	if (err || !sweep->count)
 		return err;
 	err = ask_sockets(sweep, AF_INET);
@@ -196,6 +192,17 @@ int sweep_run(struct sweep *sweep)
 	/* A half told list would make orphans of the rest. */
 	if (!err)
 		drop_suspects(sweep);
+	return err;
+}
+
+int sweep_run(struct sweep *sweep)
+{
+	uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), now = now_ns();
+	int err;
+
+	if (now < sweep->not_before_ns || sweep->metrics->in_flight <= 0)
+		return 0;
+	err = sweep_now(sweep, now);
 	/* Asking, too, is done in our time: the kernel fills its answer as we read. */
 	sweep->not_before_ns = now + PAUSE_FACTOR * (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start);
 	return err == -EINTR ? 0 : err;
