@@ -295,6 +295,8 @@ latency_at() {
 	local told known
 
 	start_worker --workers 16 --mean 200ms --distribution fixed
+	# A worker that waits for a CPU counts from later than the meter.
+	chrt --all-tasks --fifo --pid 5 "$(pid_of "$STATE/s1/worker.pid")"
 	lab start all
 	latency_at 3
 	latency_at 96
