@@ -67,6 +67,12 @@ class Witness:
         self.capture.wait()
         return self.breaks
 
+    def stop(self):
+        """Nothing more is wanted, whatever has happened."""
+        self.ended.set()
+        if self.thread.is_alive():
+            self.thread.join()
+
     def ring(self):
         return self.soak.state / 'c1.pcap'
 
@@ -92,6 +98,8 @@ class Witness:
         for line in self.soak.broken():
             record = self.explain(line)
             self.breaks.append(record)
+            # Also for a course that does not come to its end.
+            self.soak.options.output.with_suffix('.breaks.json').write_text(json.dumps(self.breaks, indent=1) + '\n')
             self.tell('\n          '.join([f'          {line}', *record['faults'][-3:], record['where'],
                                            *record['server_says'], *record['packets'][-12:]]))
 
