@@ -17,6 +17,7 @@
 #include "server_world.h"
 
 #include "../count.h"
+#include "clock.h"
 #include "load_report.h"
 
 #define SYN_ACK (TCP_SYN | TCP_ACK)
@@ -33,6 +34,7 @@ struct report_case {
 	uint16_t in_flight, utilisation; /* utilisation: 0 = the usual */
 	bool to_other; /* the second balancer gets it */
 	bool listened_to; /* there is somebody who would take connections */
+	bool decays; /* in_flight is what it is at first, and halves in every 101 ms from then on */
 };
 
 static const struct report_case cases[] = {
@@ -70,6 +72,7 @@ static const struct report_case cases[] = {
 	 .in = {.flags = TCP_RST | TCP_ACK},
 	 .handshake_known = true,
 	 .in_flight = 64, /* it has never answered anything: the penalty is as high as it gets */
+	 .decays = true,
 	 .skip = SKIP_STAMPED},
 	{.name = "a refusal although somebody listens: a firewall's",
 	 .in = {.flags = TCP_RST | TCP_ACK},
@@ -159,7 +162,7 @@ static void put_32(uint8_t *to, uint32_t value)
 }
 
 /* The option byte by byte, from the picture in load_report.h; for the tag its own function. */
-static uint8_t expected_option(const struct report_case *test, uint8_t *bytes)
+static uint8_t expected_option(const struct report_case *test, uint16_t in_flight, uint8_t *bytes)
 {
 	struct load_report_key key = {{server_key[0], server_key[1]}};
 	struct load_report_option option;
@@ -173,7 +176,7 @@ static uint8_t expected_option(const struct report_case *test, uint8_t *bytes)
 	bytes[3] = 1 << 4 | (test->before.keyed ? 8 : 0) | test->flags;
 	memcpy(&bytes[4], &id, 4);
 	put_32(&bytes[8], 0x01020305); /* the sequence after the peer's */
-	put_16(&bytes[12], test->in_flight);
+	put_16(&bytes[12], in_flight);
 	put_16(&bytes[14], test->utilisation ? test->utilisation : 0x8001);
 	put_16(&bytes[16], 0); /* nothing was ever answered */
 	put_16(&bytes[18], 0);
@@ -198,7 +201,7 @@ static struct segment segment_of(const struct report_case *test)
 }
 
 /* The frame that is to come out. */
-static void expect(const struct report_case *test, struct frame *expected)
+static void expect(const struct report_case *test, uint16_t in_flight, struct frame *expected)
 {
 	struct segment segment = segment_of(test);
 	uint8_t option[40];
@@ -206,7 +209,7 @@ static void expect(const struct report_case *test, struct frame *expected)
 	if (test->skip == SKIP_STAMPED) {
 		segment.mac_to = test->to_other ? OTHER_BALANCER_MAC : BALANCER_MAC;
 		segment.options = option;
-		segment.options_length = expected_option(test, option);
+		segment.options_length = expected_option(test, in_flight, option);
 	}
 	frame_build(expected, &segment);
 }
@@ -233,6 +236,22 @@ static void check_counted(enum skip skip)
 		assert_int_equal(skip_count(i), i == skip);
 }
 
+/* What the report has to say: of what decays, all that it may say after no longer than that. */
+static uint16_t in_flight_due(const struct report_case *test, const struct peer *peer,
+			      uint64_t took_ns)
+{
+	uint64_t took_us = took_ns / 1000 + 2 * (1 << PENALTY_TIME_SHIFT) / 1000;
+	uint64_t lost = (test->in_flight * took_us + PENALTY_MEAN_US - 1) / PENALTY_MEAN_US + 1;
+
+	if (!test->decays)
+		return test->in_flight;
+	assert_int_equal((uint32_t)server.metrics->penalty,
+			 (uint32_t)test->in_flight << PENALTY_ONE_SHIFT);
+	assert_in_range(peer->reported_in_flight,
+			lost < test->in_flight ? test->in_flight - lost : 0, test->in_flight);
+	return (uint16_t)peer->reported_in_flight;
+}
+
 static void run_case(void **state)
 {
 	const struct report_case *test = *state;
@@ -240,6 +259,8 @@ static void run_case(void **state)
 	struct peer before, *peer = &server.peers[test->to_other];
 	struct frame in, expected;
 	struct outcome outcome;
+	uint64_t began_ns;
+	uint16_t in_flight;
 
 	server_reset(&test->before);
 	if (test->listened_to)
@@ -247,9 +268,11 @@ static void run_case(void **state)
 	meter_handshake(test);
 	before = *peer;
 	frame_build(&in, &segment);
+	began_ns = now_ns();
 	server_run(TO_CLIENT, &in, &outcome);
+	in_flight = in_flight_due(test, peer, now_ns() - began_ns);
 	server_socket_close();
-	expect(test, &expected);
+	expect(test, in_flight, &expected);
 	assert_int_equal(outcome.frame.length, expected.length);
 	assert_memory_equal(outcome.frame.bytes, expected.bytes, expected.length);
 	check_counted(test->skip);
@@ -260,7 +283,7 @@ static void run_case(void **state)
 	}
 	assert_int_equal(peer->report_bytes, expected.length);
 	assert_int_equal(peer->reported_seen, 0x0a0b0c0d);
-	assert_int_equal(peer->reported_in_flight, test->in_flight);
+	assert_int_equal(peer->reported_in_flight, in_flight);
 	assert_in_range(peer->reported_ns, before.reported_ns + 1, ~0ULL >> 1);
 }
 
