@@ -205,33 +205,7 @@ static __always_inline void fib_fill(struct bpf_fib_lookup *fib, const struct ca
 	__builtin_memcpy(fib->ipv6_dst, &ip6->daddr, sizeof(fib->ipv6_dst));
 }
 
-/* VERDICT_NONE, and the action << VERDICT_BITS, if it is on its way. */
-static __always_inline int carrier_send(const struct carrier *carrier)
-{
-	struct bpf_fib_lookup fib = {};
-
-	fib_fill(&fib, carrier);
-	switch (bpf_fib_lookup(carrier->xdp, &fib, sizeof(fib), 0)) {
-	case BPF_FIB_LKUP_RET_SUCCESS:
-		mac_copy(carrier->eth->h_dest, fib.dmac);
-		mac_copy(carrier->eth->h_source, fib.smac);
-		return send_by(carrier->xdp, fib.ifindex) << VERDICT_BITS;
-	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		return leave_to_resolve(carrier->xdp, fib.ifindex);
-	case BPF_FIB_LKUP_RET_FWD_DISABLED:
-		/*
-		 * Somebody has taken back the setting that the look-up wants. Where there is only one way
-		 * out, the host can still find the next hop.
-		 */
-		if (!has_one_interface())
-			return VERDICT_REPORT_NO_ROUTE;
-		return leave_to_resolve(carrier->xdp, fib.ifindex);
-	default:
-		return VERDICT_REPORT_NO_ROUTE;
-	}
-}
-
-/* The answer to a check is the host's. */
+/* The answer to a check is the host's: it has no way on, for it is to an address of our own. */
 static __always_inline int carrier_answers_check(const struct carrier *carrier)
 {
 	const struct tcphdr *tcp = (void *)(carrier->ip + 1);
@@ -251,6 +225,35 @@ static __always_inline int carrier_answers_check(const struct carrier *carrier)
 	       check_is_answer(&service, tcp->source, tcp->dest);
 }
 
+/* VERDICT_NONE, and the action << VERDICT_BITS, if it is on its way. */
+static __always_inline int carrier_send(const struct carrier *carrier)
+{
+	struct bpf_fib_lookup fib = {};
+
+	fib_fill(&fib, carrier);
+	switch (bpf_fib_lookup(carrier->xdp, &fib, sizeof(fib), 0)) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		mac_copy(carrier->eth->h_dest, fib.dmac);
+		mac_copy(carrier->eth->h_source, fib.smac);
+		return send_by(carrier->xdp, fib.ifindex) << VERDICT_BITS;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		return leave_to_resolve(carrier->xdp, fib.ifindex);
+	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		if (carrier_answers_check(carrier))
+			return VERDICT_REPORT_CHECK;
+		/*
+		 * Somebody has taken back the setting that the look-up wants. Where there is only one way
+		 * out, the host can still find the next hop.
+		 */
+		if (!has_one_interface())
+			return VERDICT_REPORT_NO_ROUTE;
+		return leave_to_resolve(carrier->xdp, fib.ifindex);
+	default:
+		return carrier_answers_check(carrier) ? VERDICT_REPORT_CHECK :
+							VERDICT_REPORT_NO_ROUTE;
+	}
+}
+
 /* Of its own for the stack. Returns as carrier_send() does. */
 __noinline int carrier_go_on(struct xdp_md *xdp, __u32 link_header_length, __u32 outer_length,
 			     __u32 option_length)
@@ -267,8 +270,6 @@ __noinline int carrier_go_on(struct xdp_md *xdp, __u32 link_header_length, __u32
 	carrier.version = carrier.ip->version;
 	if (carrier_is_short(&carrier) || carrier_cut(&carrier))
 		return VERDICT_REPORT_NO_ROOM;
-	if (carrier_answers_check(&carrier))
-		return VERDICT_REPORT_CHECK;
 	return carrier_send(&carrier);
 }
 

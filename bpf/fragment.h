@@ -50,7 +50,7 @@ static __always_inline __u64 fragment_hash(const struct packet *packet, __u64 se
 }
 
 /* Reads what a packet that was PARSED_FRAGMENT says of itself. 0, or VERDICT_MALFORMED. */
-static __always_inline enum verdict fragment_read(struct xdp_md *xdp, const struct packet *packet,
+static __noinline enum verdict fragment_read(struct xdp_md *xdp, const struct packet *packet,
 						  __u64 seed, struct fragment *fragment)
 {
 	__u32 at = packet->link_header_length + packet->ip_header_length;
@@ -79,7 +79,7 @@ static __always_inline enum verdict fragment_read(struct xdp_md *xdp, const stru
  * Reads the ports of a first fragment into the packet. All of the transport's header must be in it: RFC
  * 3128 says why for TCP, RFC 7112 for IPv6.
  */
-static __always_inline enum verdict fragment_read_ports(struct xdp_md *xdp, struct packet *packet,
+static __noinline enum verdict fragment_read_ports(struct xdp_md *xdp, struct packet *packet,
 							const struct fragment *fragment)
 {
 	__u32 end = packet->link_header_length + packet->length, at = fragment->rest, extensions;
