@@ -322,7 +322,9 @@ static bool weigh(struct view *view)
 	bool changed;
 
 	if (estimator == ESTIMATOR_PUBLISHED)
-		return weighting_step(view->weighted, count);
+		return weighting_step(view->weighted, count,
+				      is_proportional(view->service.policy, view->service.signal,
+						      view->service.choices));
 	changed = estimate(view->estimated, count, estimator);
 	for (uint32_t i = 0; i < count; i++)
 		view->weighted[i].factor = view->estimated[i].factor;

@@ -279,6 +279,21 @@ CHOOSE_INLINE enum candidates candidates_of(enum policy policy)
 	}
 }
 
+/* Does that keep requests in flight in proportion to weight, so far as it can? For the slow loop: src/weighting.h. */
+CHOOSE_INLINE int is_proportional(enum policy policy, enum signal signal, __u32 choices)
+{
+	switch (policy) {
+	case POLICY_POWER_OF_CHOICES:
+		return choices > 1 && signal == SIGNAL_IN_FLIGHT;
+	case POLICY_LEAST_LOADED:
+		return signal == SIGNAL_IN_FLIGHT;
+	case POLICY_PREQUAL:
+		return choices > 1;
+	default:
+		return 0;
+	}
+}
+
 /* ---------------------------------------------------------------- candidates */
 
 /* Where in the ring the flow's choice-th candidate is. */

@@ -66,7 +66,7 @@ static double consent(double a, double b)
 }
 
 /* Returns whether there is something to be said already; if so it is said, and its samples are used up. */
-static bool look(struct weighted *member, struct figures mean)
+static bool look(struct weighted *member, struct figures mean, bool proportional)
 {
 	struct figures own;
 	double difference, chance;
@@ -74,7 +74,9 @@ static bool look(struct weighted *member, struct figures mean)
 	if (!has_samples(member))
 		return false;
 	own = figures_of(member);
-	difference = consent(mean.latency - own.latency, mean.excess - own.excess);
+	difference = mean.latency - own.latency;
+	if (proportional)
+		difference = consent(difference, mean.excess - own.excess);
 	chance = WEIGHTING_SIGNIFICANCE / sqrt(member->samples);
 	if (fabs(difference) < chance && member->samples < WEIGHTING_SAMPLES_ENOUGH)
 		return false;
@@ -115,7 +117,7 @@ static void normalise(struct weighted *members, size_t count)
 	}
 }
 
-bool weighting_step(struct weighted *members, size_t count)
+bool weighting_step(struct weighted *members, size_t count, bool proportional)
 {
 	double limit = log(WEIGHTING_STEP_MAX);
 	size_t judged;
@@ -125,7 +127,7 @@ bool weighting_step(struct weighted *members, size_t count)
 	for (size_t i = 0; judged > 1 && i < count; i++) {
 		double step;
 
-		if (!look(&members[i], mean))
+		if (!look(&members[i], mean, proportional))
 			continue;
 		step = WEIGHTING_GAIN * agreed(&members[i]);
 		members[i].factor *= exp(fmax(-limit, fmin(limit, step)));

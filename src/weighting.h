@@ -10,6 +10,8 @@
  * would in the end be given nothing. So a step must also bring the weight nearer to what the server gets
  * done, as seen at the same time: requests in flight by latency. That alone would not do either: of
  * servers with little to do it says how fast each is, and nothing of how many requests it works on at a time.
+ * And where the policy is not one that keeps requests in proportion to weight, what a server gets done is what
+ * its weight brings it: there latencies are all there is.
  *
  * A look compares a member with the mean, as soon as there is evidence: more difference than
  * chance makes. A step is taken only when several looks in a row say the same, and no further than the
@@ -49,8 +51,8 @@ struct weighted {
 
 /*
  * Looks at those of whom there is evidence, and forgets their samples; then takes the steps that
- * are agreed on. Returns whether factors changed. Members without samples keep their factor.
+ * are agreed on. proportional: is_proportional() of choose.h. Returns whether factors changed. Members without samples keep their factor.
  */
-bool weighting_step(struct weighted *members, size_t count);
+bool weighting_step(struct weighted *members, size_t count, bool proportional);
 
 #endif

@@ -58,7 +58,8 @@ plot {series}
 def step_script(steps):
     blocks, series = [], []
     for one in steps:
-        if one['contender'] not in STEP_CONTENDERS:
+        # Runs that were published are without the series: their plot stays as it is.
+        if one['contender'] not in STEP_CONTENDERS or 'series' not in one:
             continue
         first = one['series']['first_ms']
         values, middle = step.windows(one['series']['own'], one['series']['all'], one['steps'])

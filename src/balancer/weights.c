@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "balancer/tables.h"
+#include "choose.h"
 #include "weighting.h"
 
 /* Successive reports overlap: of so many, one counts as a sample of its own. */
@@ -128,6 +129,12 @@ static void apply(struct dataplane *dataplane, struct balanced_service *service,
 	dataplane_build_ring(dataplane, service);
 }
 
+static bool step(struct weighted *own, const struct service_config *config)
+{
+	return weighting_step(own, config->backend_count,
+			      is_proportional(config->policy, config->signal, config->choices));
+}
+
 static bool weighs_itself(const struct service_config *config)
 {
 	return config->auto_weights && config->feedback != FEEDBACK_NONE;
@@ -144,7 +151,7 @@ void weights_update(struct weights *weights)
 
 		if (weighs_itself(service->config)) {
 			gather(weights, service, first);
-			if (weighting_step(own, service->config->backend_count))
+			if (step(own, service->config))
 				apply(dataplane, service, own);
 		}
 		first += service->config->backend_count;

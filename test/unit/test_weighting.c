@@ -42,7 +42,7 @@ static void observe(struct pool *pool, double samples)
 static bool second(struct pool *pool, double samples)
 {
 	observe(pool, samples);
-	return weighting_step(pool->members, MEMBERS);
+	return weighting_step(pool->members, MEMBERS, true);
 }
 
 static void test_weights_come_to_be_the_capacities(void **state)
@@ -62,7 +62,7 @@ static void test_weights_come_to_be_the_capacities(void **state)
 }
 
 /* What a pool looks like that has little to do: never more than one request at a server. */
-static bool idle_second(struct pool *pool, const double *latencies)
+static bool idle_second(struct pool *pool, const double *latencies, bool proportional)
 {
 	for (size_t i = 0; i < MEMBERS; i++) {
 		struct weighted *member = &pool->members[i];
@@ -71,7 +71,7 @@ static bool idle_second(struct pool *pool, const double *latencies)
 		member->in_flight_sum += 500;
 		member->latency_sum += 500 * latencies[i];
 	}
-	return weighting_step(pool->members, MEMBERS);
+	return weighting_step(pool->members, MEMBERS, proportional);
 }
 
 /* However little it is given, its latency will never be that of the others. */
@@ -82,12 +82,24 @@ static void test_an_idle_slow_server_keeps_its_share(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		idle_second(&pool, latencies);
+		idle_second(&pool, latencies, true);
 	for (size_t i = 0; i < MEMBERS; i++) {
 		double right = MEMBERS / latencies[i] / 9;
 
 		assert_true(fabs(log(pool.members[i].factor / right)) < 0.15);
 	}
+}
+
+/* By weight alone, a server gets done what its weight brings: that says nothing. */
+static void test_policies_that_go_by_weight_alone_have_latencies_alone(void **state)
+{
+	static const double latencies[MEMBERS] = {1, 1.0 / 2, 1.0 / 2, 1.0 / 4};
+	struct pool pool = equal;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		idle_second(&pool, latencies, false);
+	assert_true(pool.members[0].factor < 0.25);
 }
 
 /* How many requests a server works on at a time shows only when it has as many. */
@@ -100,7 +112,7 @@ static void test_what_was_learned_outlives_a_lull(void **state)
 	pool.members[0].factor = 0.25;
 	pool.members[1].factor = 1.75;
 	for (int i = 0; i < 20; i++)
-		assert_false(idle_second(&pool, latencies));
+		assert_false(idle_second(&pool, latencies, true));
 	assert_true(pool.members[0].factor == 0.25 && pool.members[1].factor == 1.75);
 }
 
@@ -172,7 +184,7 @@ static void test_who_is_silent_keeps_its_weight(void **state)
 		observe(&pool, 500);
 		for (size_t k = 1; k < MEMBERS; k++)
 			pool.members[k].samples = 0;
-		assert_false(weighting_step(pool.members, MEMBERS));
+		assert_false(weighting_step(pool.members, MEMBERS, true));
 	}
 }
 
@@ -201,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_weights_come_to_be_the_capacities),
 		cmocka_unit_test(test_an_idle_slow_server_keeps_its_share),
+		cmocka_unit_test(test_policies_that_go_by_weight_alone_have_latencies_alone),
 		cmocka_unit_test(test_what_was_learned_outlives_a_lull),
 		cmocka_unit_test(test_equal_servers_keep_their_weights),
 		cmocka_unit_test(test_short_disturbances_are_not_remembered),
