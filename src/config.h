@@ -50,6 +50,7 @@ struct health_config {
 	uint64_t interval_ns; /* default 1 s */
 	uint64_t timeout_ns; /* default 500 ms */
 	uint32_t rise, fall; /* default 2 and 3 */
+	uint32_t port; /* default 0: the service's */
 };
 
 struct backend_config {

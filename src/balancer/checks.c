@@ -38,13 +38,18 @@ void checks_close(struct checks *checks)
 	free(checks);
 }
 
+static uint16_t checked_port(const struct service_config *service)
+{
+	return service->health.port ? (uint16_t)service->health.port : service->address.port;
+}
+
 static bool is_same(const struct check *check, const struct service_config *service,
 		    const struct backend_config *backend)
 {
 	const struct health_config *a = &check->config, *b = &service->health;
 
 	if (!address_equal(check->server, backend->address) ||
-	    check->service.port != service->address.port || a->check != b->check ||
+	    check->service.port != checked_port(service) || a->check != b->check ||
 	    a->interval_ns != b->interval_ns || a->timeout_ns != b->timeout_ns ||
 	    a->rise != b->rise || a->fall != b->fall)
 		return false;
@@ -92,7 +97,7 @@ static void aim(struct check *check, const struct service_config *service,
 	if (check->wanted)
 		return;
 	check->wanted = true;
-	check->service = service->address;
+	check->service = (struct endpoint){service->address.address, checked_port(service)};
 	check->backend = member->index;
 }
 

@@ -109,11 +109,14 @@ static void check_backends(struct config_source *source, const struct config *co
 			       service->ring_size, service->backend_count);
 }
 
-/* Checks take the way of one packet that is rewritten: of one family, to one port, in no tunnel. */
+/* Checks take the way of one packet that is rewritten: of one family, in no tunnel. */
 static const char *uncheckable(const struct service_config *service)
 {
-	if (!service->address.port)
-		return "a service of every port; expected none, or services of one port each";
+	if (!service->address.port && !service->health.port)
+		return "a service of every port that names none; expected none, or port: NUMBER beside it";
+	if (service->address.port && service->health.port &&
+	    service->health.port != service->address.port)
+		return "a port that is not the service's; expected none, or no port beside it";
 	for (size_t i = 0; i < service->backend_count; i++) {
 		if (service->backends[i].forward == FORWARD_IPIP)
 			return "backends with forward: ipip; expected none, or forward: l2";
@@ -133,7 +136,7 @@ static void check_health(struct config_source *source, const struct config *conf
 
 	if (health->check != CHECK_NONE && uncheckable(&config->services[index]))
 		source_mistake(source, line_of(source, node, "check"), "check",
-			       "\"%s\" is not possible yet for %s", check_name(health->check),
+			       "\"%s\" is not possible for %s", check_name(health->check),
 			       uncheckable(&config->services[index]));
 	if (node && health->timeout_ns > health->interval_ns)
 		source_mistake(source, line_of(source, node, "timeout"), "timeout",

@@ -235,6 +235,18 @@ static const struct field health_fields[] = {
 		.max = 100,
 		KEPT_IN(struct health_config, fall),
 	},
+	{
+		.key = "port",
+		.roles = BALANCER,
+		.sentence =
+			"The port of the service's address that is checked. A service of every port "
+			"must name one.",
+		.expected = "a port up to 65535; 0 is the service's",
+		.fallback = "0",
+		.parse = parse_number,
+		.max = 65535,
+		KEPT_IN(struct health_config, port),
+	},
 	{0},
 };
 _Static_assert(sizeof(health_fields) / sizeof(health_fields[0]) <= FIELDS_MAX,

@@ -170,6 +170,19 @@ metric() {
 	end_nginx s1
 }
 
+@test "of a service of every port, the port that is named is checked" {
+	lab config feedback=none
+	sed -i "s/address: $LAB_VIP:80/address: \"$LAB_VIP:*\"/" "$STATE/b1/balancer.yaml"
+	sed -i '/protocol: tcp/a\    health: {check: http, path: /name, port: 80, interval: 100ms, timeout: 90ms, fall: 2}' \
+		"$STATE/b1/balancer.yaml"
+	without_agents
+	wait_until 5 states_are healthy healthy healthy || fail "$(states)"
+	expect "$(backend s1 .check)" = "http check of $LAB_VIP:80/name"
+	end_nginx s1
+	wait_until 5 states_are down healthy healthy || fail "$(states)"
+	[[ $(events down s1) == *'connection refused'* ]]
+}
+
 # all_down_is WHAT: and checks are soon over.
 all_down_is() {
 	without_agents 'health={check: tcp, interval: 100ms, timeout: 90ms, rise: 1, fall: 1}' "all_down=$1"

@@ -102,7 +102,7 @@ static void balancer_full(void **state)
 		"    stale_after: 250ms\n"
 		"    ring_size: 65537\n"
 		"    health: {check: http, path: /up?x=1, expect: 204, interval: 2s,\n"
-		"             timeout: 250ms, rise: 1, fall: 5}\n"
+		"             timeout: 250ms, rise: 1, fall: 5, port: 80}\n"
 		"    all_down: reset\n"
 		"    dead_flows: reset\n"
 		"    slow_start: 0s\n"
@@ -144,6 +144,7 @@ static void balancer_full(void **state)
 	assert_int_equal(service->health.timeout_ns, 250000000);
 	assert_int_equal(service->health.rise, 1);
 	assert_int_equal(service->health.fall, 5);
+	assert_int_equal(service->health.port, 80);
 	assert_int_equal(service->all_down, ALL_DOWN_RESET);
 	assert_int_equal(service->dead_flows, DEAD_FLOWS_RESET);
 	assert_int_equal(service->slow_start_ns, 0);
