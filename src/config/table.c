@@ -238,9 +238,8 @@ static const struct field health_fields[] = {
 	{
 		.key = "port",
 		.roles = BALANCER,
-		.sentence =
-			"The port of the service's address that is checked. A service of every port "
-			"must name one.",
+		.sentence = "The port of the service's address that is checked; "
+			    "a service of every port must name one.",
 		.expected = "a port up to 65535; 0 is the service's",
 		.fallback = "0",
 		.parse = parse_number,
