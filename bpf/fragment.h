@@ -51,7 +51,7 @@ static __always_inline __u64 fragment_hash(const struct packet *packet, __u64 se
 
 /* Reads what a packet that was PARSED_FRAGMENT says of itself. 0, or VERDICT_MALFORMED. */
 static __noinline enum verdict fragment_read(struct xdp_md *xdp, const struct packet *packet,
-						  __u64 seed, struct fragment *fragment)
+					     __u64 seed, struct fragment *fragment)
 {
 	__u32 at = packet->link_header_length + packet->ip_header_length;
 	struct extension_header header;
@@ -80,7 +80,7 @@ static __noinline enum verdict fragment_read(struct xdp_md *xdp, const struct pa
  * 3128 says why for TCP, RFC 7112 for IPv6.
  */
 static __noinline enum verdict fragment_read_ports(struct xdp_md *xdp, struct packet *packet,
-							const struct fragment *fragment)
+						   const struct fragment *fragment)
 {
 	__u32 end = packet->link_header_length + packet->length, at = fragment->rest, extensions;
 	struct {
