@@ -68,8 +68,8 @@ static inline void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	uint32_t index = *(const uint32_t *)key;
 
-	/* Nobody is suspect in the simulation. */
-	if (!current || map == &healths)
+	/* Nobody is suspect in the simulation, or doubted. */
+	if (!current || map == &healths || map == &doubted)
 		return NULL;
 	if (map == &rings)
 		return current->ring;

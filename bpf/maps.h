@@ -50,6 +50,18 @@ struct {
 	__type(value, struct choice_state);
 } choice_states SEC(".maps");
 
+/*
+ * The backend to which a service's next connection may go, to see whether it answers; BACKEND_NONE: there is
+ * none. The daemon's, who would set back what the data path counts if it stood among that.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES_MAX + 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32); /* service id */
+	__type(value, __u64); /* the kernel would leave a gap behind less */
+} doubted SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BACKENDS_MAX);

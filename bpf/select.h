@@ -377,14 +377,14 @@ static __always_inline __u32 first_candidate(void *ring, const struct service *s
  */
 __noinline __u32 in_doubt(const struct service *service, __u32 avoided)
 {
-	struct choice_state *state = service ? choice_state_of(service) : 0;
+	__u32 id = service ? service->id : 0, index;
+	__u64 *found = bpf_map_lookup_elem(&doubted, &id);
 	struct backend *backend;
 	struct health *health;
-	__u32 index;
 
-	if (!service || !state || !state->doubted)
+	if (!service || !found || !*found)
 		return BACKEND_NONE;
-	index = state->doubted;
+	index = (__u32)*found;
 	backend = bpf_map_lookup_elem(&backends, &index);
 	health = bpf_map_lookup_elem(&healths, &index);
 	if (index == avoided || !backend || !health || backend->service != service->id ||

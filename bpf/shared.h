@@ -221,7 +221,6 @@ enum vip_protocols {
 struct choice_state {
 	__u32 next; /* of the schedule */
 	__u32 hot; /* prequal's quantile of requests */
-	__u32 doubted; /* a backend to which the next connection may go, to see whether it answers; 0 = none */
 };
 
 /*

@@ -171,7 +171,9 @@ static int load_programs(struct dataplane *dataplane)
 	dataplane->loads = map_view(bpf->maps.loads, PROT_READ | PROT_WRITE);
 	dataplane->backends = map_view(bpf->maps.backends, PROT_READ | PROT_WRITE);
 	dataplane->healths = map_view(bpf->maps.healths, PROT_READ | PROT_WRITE);
-	return dataplane->flows && dataplane->loads && dataplane->backends && dataplane->healths ?
+	dataplane->doubted = map_view(bpf->maps.doubted, PROT_READ | PROT_WRITE);
+	return dataplane->flows && dataplane->loads && dataplane->backends && dataplane->healths &&
+			       dataplane->doubted ?
 		       0 :
 		       -ENOMEM;
 }
@@ -435,6 +437,8 @@ void dataplane_close(struct dataplane *dataplane)
 		munmap(dataplane->backends, BACKENDS_MAX * sizeof(struct backend));
 	if (dataplane->healths)
 		munmap(dataplane->healths, BACKENDS_MAX * sizeof(struct health));
+	if (dataplane->doubted)
+		munmap(dataplane->doubted, (SERVICES_MAX + 1) * sizeof(*dataplane->doubted));
 	balancer_bpf__destroy(dataplane->bpf);
 	memset(dataplane, 0, sizeof(*dataplane));
 }

@@ -49,7 +49,6 @@ struct balanced_service {
 	struct service_config *config;
 	uint32_t id;
 	struct member *members; /* config->backend_count of them */
-	uint32_t doubted; /* as the data path has been told: struct choice_state */
 };
 
 struct attached_interface {
@@ -98,6 +97,7 @@ struct dataplane {
 	uint32_t next_backend; /* index that may be free */
 	struct ring_batch batch;
 	struct health *healths; /* likewise */
+	uint64_t *doubted; /* likewise, by service id */
 };
 
 /*

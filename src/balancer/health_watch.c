@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "balancer/health_watch.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
-#include "balancer.skel.h"
 #include "balancer/tables.h"
 #include "choose.h"
 #include "clock.h"
@@ -213,21 +209,16 @@ static bool is_in_doubt(const struct dataplane *dataplane, const struct member *
 }
 
 /* To whom the data path is to send the next connection, if it still has not answered by then. */
-static void find_doubted(struct dataplane *dataplane, struct balanced_service *service,
+static void find_doubted(struct dataplane *dataplane, const struct balanced_service *service,
 			 uint64_t now)
 {
-	int map = bpf_map__fd(dataplane->bpf->maps.choice_states);
-	uint64_t silence_ns = 0;
-	uint32_t doubted = 0;
-	struct choice_state state;
+	uint64_t silence_ns = 0, doubted = BACKEND_NONE;
 
 	for (size_t i = 0; i < service->config->backend_count; i++)
 		if (is_in_doubt(dataplane, &service->members[i], now, &silence_ns))
 			doubted = service->members[i].index;
-	if (doubted == service->doubted || bpf_map_lookup_elem(map, &service->id, &state))
-		return;
-	service->doubted = state.doubted = doubted;
-	bpf_map_update_elem(map, &service->id, &state, BPF_ANY);
+	if (dataplane->doubted[service->id] != doubted)
+		__atomic_store_n(&dataplane->doubted[service->id], doubted, __ATOMIC_RELAXED);
 }
 
 /* Who has never answered is given the time that the others of its service take. */

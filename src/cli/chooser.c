@@ -75,6 +75,7 @@ static struct {
 	uint64_t *ring; /* of the service */
 	uint32_t ring_length;
 	struct choice_state state; /* a copy: asking must not take anybody's turn */
+	uint64_t doubted;
 } asked;
 
 static void *element(const void *memory, size_t count, size_t size, __u32 index)
@@ -100,6 +101,8 @@ static void *lookup(void *map, const void *key)
 		return element(kernel->healths, kernel->health_count, sizeof(struct health), index);
 	if (map == &flows)
 		return element(kernel->flows, kernel->flow_buckets, sizeof(struct bucket), index);
+	if (map == &doubted)
+		return &asked.doubted;
 	return map == &choice_states ? &asked.state : NULL;
 }
 
@@ -131,14 +134,14 @@ static int map_ring(const struct kernel *kernel, uint32_t service)
 	return asked.ring ? 0 : -ENOMEM;
 }
 
-static int read_state(const struct kernel *kernel, uint32_t service)
+/* A service's entry of an array, into what is zero. */
+static int read_entry(const struct kernel *kernel, const char *name, uint32_t service, void *value)
 {
-	int map = kernel_map(kernel, "choice_states", false);
+	int map = kernel_map(kernel, name, false);
 
 	if (map < 0)
 		return map;
-	if (bpf_map_lookup_elem_flags(map, &service, &asked.state, 0))
-		asked.state = (struct choice_state){0};
+	(void)bpf_map_lookup_elem_flags(map, &service, value, 0);
 	close(map);
 	return 0;
 }
@@ -173,7 +176,9 @@ int chooser_ask(const struct kernel *kernel, const struct known_service *service
 	asked.kernel = kernel;
 	err = map_ring(kernel, service->service.id);
 	if (!err)
-		err = read_state(kernel, service->service.id);
+		err = read_entry(kernel, "choice_states", service->service.id, &asked.state);
+	if (!err)
+		err = read_entry(kernel, "doubted", service->service.id, &asked.doubted);
 	if (!err) {
 		find(service, hash, place);
 		if (!place->known || place->closing)

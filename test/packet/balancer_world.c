@@ -249,7 +249,8 @@ void world_reset(const struct before *before)
 					skeleton->maps.backends,      skeleton->maps.loads,
 					skeleton->maps.verdicts,      skeleton->maps.backend_stats,
 					skeleton->maps.choice_states, skeleton->maps.flow_losses,
-					skeleton->maps.healths,	      skeleton->maps.fragments};
+					skeleton->maps.healths,	      skeleton->maps.fragments,
+					skeleton->maps.doubted};
 	uint32_t i;
 
 	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++)
@@ -416,6 +417,7 @@ static int program_load(void)
 	bpf_map__set_max_entries(skeleton->maps.loads, 16);
 	bpf_map__set_max_entries(skeleton->maps.healths, 32);
 	bpf_map__set_max_entries(skeleton->maps.choice_states, 16);
+	bpf_map__set_max_entries(skeleton->maps.doubted, 16);
 	world.skeleton = skeleton;
 	if (balancer_bpf__load(skeleton))
 		return -errno;

@@ -139,8 +139,8 @@ static void test_one_too_many_goes_elsewhere(void **state)
 static void test_one_in_doubt_is_sent_the_next(void **state)
 {
 	const struct before last_is_least = {.in_flight = {60000, 60000, 0}};
-	const struct choice_state doubt = {.doubted = 1};
-	int map = bpf_map__fd(world.skeleton->maps.choice_states);
+	int map = bpf_map__fd(world.skeleton->maps.doubted);
+	const uint64_t doubt = 1;
 	uint32_t id;
 
 	(void)state;

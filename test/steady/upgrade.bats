@@ -6,8 +6,10 @@
 load ../net/helpers
 load ../net/streams
 
-# One more member at the front of each of these, more verdicts and skips in the middle, and other places.
-MOVED='s/^(struct (settings|service|choice_state|server|load|backend_stats|server_settings|peer|metrics|application) \{)$/\1\n\t__u64 another;/
+# One more member at the front of each of these, more verdicts and skips in the middle, other places, and a map
+# that only the one has and one that only the other has.
+MOVED='s/^(#define SERVICES_MAX .*)$/\1\n#define doubted another_doubted/
+	s/^(struct (settings|service|choice_state|server|load|backend_stats|server_settings|peer|metrics|application) \{)$/\1\n\t__u64 another;/
 	s/^(\tX\(FORWARDED,.*)$/\tX(ANOTHER, "another", PASS, "of another version") \\\n\1/
 	s/^(\tX\(BUDGET,.*)$/\tX(ANOTHER, "another", "of another version") \\\n\1/'
 # The slots of the flow table are cut up otherwise.
