@@ -55,10 +55,21 @@ plot {series}
 '''
 
 
+def published_step(one):
+    """A step, of whose series as much is left as its plot takes."""
+    series = one.get('series')
+    left = {key: value for key, value in one.items() if key != 'series'}
+    if not series or one['contender'] not in STEP_CONTENDERS:
+        return left
+    begin = max(0, STEP_FIRST_MS - series['first_ms'])
+    end = STEP_LAST_MS - series['first_ms'] + step.window_ms(one['steps'])
+    return {**left, 'series': {'first_ms': series['first_ms'] + begin,
+                               'own': series['own'][begin:end], 'all': series['all'][begin:end]}}
+
+
 def step_script(steps):
     blocks, series = [], []
     for one in steps:
-        # Runs that were published are without the series: their plot stays as it is.
         if one['contender'] not in STEP_CONTENDERS or 'series' not in one:
             continue
         first = one['series']['first_ms']

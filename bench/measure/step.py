@@ -81,9 +81,13 @@ def shares(series, start_ns, steps, first_ms, last_ms):
     return own, everybody
 
 
+def window_ms(steps):
+    return max(1, round(WINDOW_CONNECTIONS / (steps * plan.STEP_RATE / 1000)))
+
+
 def windows(own, everybody, steps):
     """share(t), and the first t in ms from the beginning: the middle of the first window."""
-    width = max(1, round(WINDOW_CONNECTIONS / (steps * plan.STEP_RATE / 1000)))
+    width = window_ms(steps)
     result = []
     for i in range(len(own) - width + 1):
         count = sum(everybody[i:i + width])

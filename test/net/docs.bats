@@ -128,3 +128,17 @@ anchors() { # FILE
 		[ -n "$(jq -r '.error // empty' <<<"$said")" ] || echo "$verb: $said"
 	done | none 'not told in JSON'
 }
+
+@test "what is published of a step response suffices for its plot" {
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench python3 - <<-'END'
+		from measure import plots
+
+		steps = [{'contender': name, 'steps': count, 'settle_ms': 8.0, 'series': {
+		    'first_ms': -200, 'own': [i % 7 for i in range(length)], 'all': [i % 9 + 7 for i in range(length)]}}
+		    for name, count, length in (('inband', 32, 450), ('poll-1s', 3, 3200), ('same-poll-10ms', 32, 450))]
+		published = [plots.published_step(step) for step in steps]
+		assert plots.step_script(published) == plots.step_script(steps) is not None
+		assert len(published[1]['series']['own']) < 800
+		assert 'series' not in published[2]
+	END
+}
