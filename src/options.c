@@ -15,6 +15,11 @@ bool is_operand(const struct option_row *row)
 	return row->name[0] != '-';
 }
 
+bool takes_word(const struct option_row *row)
+{
+	return row->value && row->value[0] != '[';
+}
+
 static int refuse_option(const struct option_row *rows, const char *verb, const char *word)
 {
 	const struct option_row *row;
@@ -39,7 +44,9 @@ static void list_options(const struct option_row *rows, struct option known[OPTI
 			continue;
 		known[count++] = (struct option){
 			.name = rows[i].name + strlen("--"),
-			.has_arg = rows[i].value ? required_argument : no_argument,
+			.has_arg = takes_word(&rows[i]) ? required_argument :
+				   rows[i].value	? optional_argument :
+							  no_argument,
 			.val = (int)i + 1,
 		};
 	}
@@ -110,7 +117,7 @@ static int name_width(const struct option_row *row)
 	size_t width = strlen(row->name);
 
 	if (row->value && !is_operand(row))
-		width += 1 + strlen(row->value);
+		width += takes_word(row) + strlen(row->value);
 	return (int)width;
 }
 
@@ -118,7 +125,7 @@ static void print_name(FILE *out, const struct option_row *row)
 {
 	fputs(row->name, out);
 	if (row->value && !is_operand(row))
-		fprintf(out, " %s", row->value);
+		fprintf(out, "%s%s", takes_word(row) ? " " : "", row->value);
 }
 
 /* "--config FILE [--json] [SERVICE]": one row of that. */

@@ -22,7 +22,10 @@ enum completion {
 
 struct option_row {
 	const char *name; /* "--json", or, of an operand, "SERVICE" */
-	/* What the option takes, "NAME"; NULL: nothing. "a|b": these words; an operand may be one, too. */
+	/*
+	 * What the option takes, "NAME"; NULL: nothing. "[=NAME]": it may, behind "=" only. "a|b": these words; an
+	 * operand may be one, too.
+	 */
 	const char *value;
 	const char *help; /* without a full stop */
 	enum completion completion;
@@ -37,6 +40,9 @@ struct verb {
 };
 
 bool is_operand(const struct option_row *row);
+
+/* Whether an option's value may be a word of its own: one that may be left out may not. */
+bool takes_word(const struct option_row *row);
 
 /*
  * Parses a verb's arguments: values[i] is what stands in the place of rows[i], "" for an option

@@ -144,6 +144,7 @@ int change_apply(struct sources *sources, size_t i, size_t j, const struct chang
 	}
 	if (reweighs)
 		weights_restart(sources->weights, i, j);
+	watch_changed(sources->watch, i, j);
 	tell(sources, service, member, &before);
 	health_look(sources->health);
 	if (takes_connections(service))

@@ -5,6 +5,7 @@
 #include "balancer/checks.h"
 #include "balancer/status.h"
 #include "balancer/status_private.h"
+#include "balancer/watch.h"
 #include "choose.h"
 #include "clock.h"
 #include "config/compare.h"
@@ -129,9 +130,9 @@ static json_t *changed_json(const struct member *member)
 }
 
 static json_t *member_json(const struct status *status, const struct balanced_service *service,
-			   const struct member *member, const struct traffic *traffic,
-			   uint64_t service_recent)
+			   const struct member *member, size_t k, uint64_t service_recent)
 {
+	struct traffic traffic = traffic_of(status, k);
 	const struct backend_config *config = member->config;
 	char text[ADDRESS_TEXT_MAX > MAC_TEXT_MAX ? ADDRESS_TEXT_MAX : MAC_TEXT_MAX];
 	struct poll_counts polls = poll_counts_of(status->poller, service->config, config->address);
@@ -155,12 +156,13 @@ static json_t *member_json(const struct status *status, const struct balanced_se
 			 dataplane_old_key_reports(status->dataplane, member->server));
 	set_polls(object, &polls);
 	json_set_real(object, "share",
-		      service_recent ? (double)traffic->recent / (double)service_recent : 0);
-	json_set_integer(object, "connections", traffic->total.connections);
+		      service_recent ? (double)traffic.recent / (double)service_recent : 0);
+	json_set_integer(object, "connections", traffic.total.connections);
 	json_set_integer(object, "open_connections", status_open_connections(status, member));
-	json_set_real(object, "connections_per_second", traffic->per_second);
-	json_set_integer(object, "packets", traffic->total.packets);
-	json_set_integer(object, "bytes", traffic->total.bytes);
+	json_object_set_new(object, "drained", json_boolean(watch_drained(status->watch, k)));
+	json_set_real(object, "connections_per_second", traffic.per_second);
+	json_set_integer(object, "packets", traffic.total.packets);
+	json_set_integer(object, "bytes", traffic.total.bytes);
 	return object;
 }
 
@@ -170,12 +172,9 @@ static json_t *members_json(const struct status *status, const struct balanced_s
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < service->config->backend_count; i++) {
-		struct traffic traffic = traffic_of(status, first + i);
-
+	for (size_t i = 0; i < service->config->backend_count; i++)
 		json_array_append_new(array, member_json(status, service, &service->members[i],
-							 &traffic, recent));
-	}
+							 first + i, recent));
 	return array;
 }
 
@@ -228,9 +227,8 @@ json_t *describe_backend(const struct status *status, size_t i, size_t first, si
 {
 	const struct balanced_service *service = &status->dataplane->services[i];
 	struct traffic sum = traffic_of_service(status, i, first);
-	struct traffic own = traffic_of(status, first + j);
 
-	return member_json(status, service, &service->members[j], &own, sum.recent);
+	return member_json(status, service, &service->members[j], first + j, sum.recent);
 }
 
 void describe_backends(const struct status *status, size_t i, size_t first, json_t *array)

@@ -313,7 +313,10 @@ int sources_open(struct sources *sources, struct event_base *base, struct datapl
 		sources->events = events_open(sources->streams);
 	if (sources->events)
 		sources->watch = watch_open(sources->status, sources->events);
-	return sources->watch ? 0 : -ENOMEM;
+	if (!sources->watch)
+		return -ENOMEM;
+	status_watch(sources->status, sources->watch);
+	return 0;
 }
 
 void sources_close(struct sources *sources)

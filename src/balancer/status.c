@@ -54,6 +54,11 @@ void status_polls(struct status *status, const struct poller *poller)
 	status->poller = poller;
 }
 
+void status_watch(struct status *status, const struct watch *watch)
+{
+	status->watch = watch;
+}
+
 void status_close(struct status *status)
 {
 	if (!status)

@@ -17,6 +17,7 @@
 #define STATUS_SAMPLES 6
 
 struct status;
+struct watch;
 
 /* The dataplane must outlive it. NULL if there is no memory. */
 struct status *status_open(const struct dataplane *dataplane);
@@ -24,6 +25,9 @@ void status_close(struct status *status);
 
 /* Who polls, if anybody does: it counts what it asks and what is answered. NULL is allowed. */
 void status_polls(struct status *status, const struct poller *poller);
+
+/* Who knows which backends have drained. */
+void status_watch(struct status *status, const struct watch *watch);
 
 /* Follows to another configuration of the dataplane. */
 void status_follow(struct status *status, const struct moves *moves);

@@ -14,6 +14,7 @@ struct sample {
 struct status {
 	const struct dataplane *dataplane;
 	const struct poller *poller; /* NULL: nobody is polled */
+	const struct watch *watch;
 	uint64_t started_ns;
 	uint64_t started_seconds; /* since the epoch */
 	size_t member_count;

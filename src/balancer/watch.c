@@ -182,6 +182,15 @@ static void follow_configured(struct watched *watched, const struct member *memb
 	watched->weight = member->weight;
 }
 
+static void begin_draining(struct watched *watched, const struct status *status,
+			   const struct member *member)
+{
+	if (member->config->draining && !watched->draining)
+		watched->walks = flow_walk_rounds(status->walk);
+	watched->drained &= member->config->draining;
+	watched->draining = member->config->draining;
+}
+
 /* Only a walk through the flow table that began after the draining has seen its last connections. */
 static void follow_draining(struct watch *watch, size_t k, const struct service_config *service,
 			    const struct member *member)
@@ -189,10 +198,7 @@ static void follow_draining(struct watch *watch, size_t k, const struct service_
 	const struct status *status = watch->status;
 	struct watched *watched = &watch->members[k];
 
-	if (member->config->draining && !watched->draining)
-		watched->walks = flow_walk_rounds(status->walk);
-	watched->drained &= member->config->draining;
-	watched->draining = member->config->draining;
+	begin_draining(watched, status, member);
 	if (!member->config->draining || watched->drained ||
 	    flow_walk_rounds(status->walk) < watched->walks + 2 ||
 	    status_open_connections(status, member))
@@ -291,6 +297,19 @@ void watch_look(struct watch *watch)
 		look_at_service(watch, i, first);
 		first += dataplane->services[i].config->backend_count;
 	}
+}
+
+void watch_changed(struct watch *watch, size_t i, size_t j)
+{
+	const struct dataplane *dataplane = watch->status->dataplane;
+
+	begin_draining(&watch->members[first_member(dataplane, i) + j], watch->status,
+		       &dataplane->services[i].members[j]);
+}
+
+bool watch_drained(const struct watch *watch, size_t k)
+{
+	return watch->members[k].drained;
 }
 
 const struct histogram *watch_report_ages(const struct watch *watch, size_t i)

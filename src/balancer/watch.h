@@ -24,6 +24,15 @@ void watch_follow(struct watch *watch, const struct moves *moves);
 /* To be called after each status_sample(). */
 void watch_look(struct watch *watch);
 
+/* A change has just been made of its backend number j: what hangs on that is not told of the one before. */
+void watch_changed(struct watch *watch, size_t i, size_t j);
+
+/*
+ * Whether a member drains and has no connection left, as a walk through the flow table found that began after
+ * it had begun to drain. k: its place among all services' members.
+ */
+bool watch_drained(const struct watch *watch, size_t k);
+
 /* Of service number i. */
 const struct histogram *watch_report_ages(const struct watch *watch, size_t i);
 const struct histogram *watch_reported_latencies(const struct watch *watch, size_t i);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* `plimsoll weight`, `drain` and `undrain`: what is changed of a backend while its balancer runs. */
+/* `plimsoll weight`, and what the verbs that change a backend while its balancer runs have in common. */
 #include "cli/change.h"
 
 #include <errno.h>
@@ -12,18 +12,6 @@
 #include "cli/format.h"
 #include "log.h"
 #include "shared.h"
-
-enum { DRAIN_SERVICE, DRAIN_BACKEND, DRAIN_INSTANCE, DRAIN_JSON };
-
-const struct option_row drain_options[] = {
-	[DRAIN_SERVICE] = {"SERVICE", NULL, "by its name or its address", COMPLETE_SERVICE, true},
-	[DRAIN_BACKEND] = {"BACKEND", NULL, "by its address", COMPLETE_BACKEND, true},
-	[DRAIN_INSTANCE] = {"--instance", "NAME", "whose; not needed where only one runs",
-			    COMPLETE_INSTANCE, false},
-	[DRAIN_JSON] = {"--json", NULL, "the answer for machines; errors too", COMPLETE_NOTHING,
-			false},
-	{0},
-};
 
 enum { WEIGHT_SERVICE, WEIGHT_BACKEND, WEIGHT, WEIGHT_INSTANCE, WEIGHT_JSON };
 
@@ -50,7 +38,7 @@ bool change_path(const struct target *target, bool with_backend, char path[PATH_
 	return false;
 }
 
-static void print_backend(const struct target *target, const json_t *answer)
+void change_print_backend(const struct target *target, const json_t *answer)
 {
 	const json_t *backend = json_object_get(answer, "backend");
 	const char *state = json_string_value(json_object_get(backend, "state"));
@@ -108,8 +96,7 @@ int change_tell(const struct target *target, json_t *answer, int err,
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Takes over change. */
-static int make_change(const struct target *target, json_t *change)
+int change_backend(const struct target *target, json_t *change)
 {
 	char instance[INSTANCE_NAME_MAX], path[PATH_TEXT_MAX];
 	int status = EXIT_FAILURE, err;
@@ -117,10 +104,10 @@ static int make_change(const struct target *target, json_t *change)
 
 	if (!change_instance(target, instance) && change_path(target, true, path)) {
 		err = client_post(instance, path, change, &answer);
-		status = change_tell(target, answer, err, print_backend);
+		status = change_tell(target, answer, err, change_print_backend);
 	}
 	json_decref(change);
-	return answer_end(status);
+	return status;
 }
 
 /* False if it is none, and told. */
@@ -152,27 +139,5 @@ int weight_command(int argc, char **argv)
 		return EXIT_USAGE;
 	target = (struct target){values[WEIGHT_SERVICE], values[WEIGHT_BACKEND],
 				 values[WEIGHT_INSTANCE], values[WEIGHT_JSON] != NULL};
-	return make_change(&target, json_pack("{s:i}", "weight", weight));
-}
-
-static int set_draining(int argc, char **argv, bool draining)
-{
-	const char *values[OPTIONS_MAX];
-	struct target target;
-
-	if (options_parse(drain_options, argc, argv, values))
-		return EXIT_USAGE;
-	target = (struct target){values[DRAIN_SERVICE], values[DRAIN_BACKEND],
-				 values[DRAIN_INSTANCE], values[DRAIN_JSON] != NULL};
-	return make_change(&target, json_pack("{s:b}", "draining", draining));
-}
-
-int drain_command(int argc, char **argv)
-{
-	return set_draining(argc, argv, true);
-}
-
-int undrain_command(int argc, char **argv)
-{
-	return set_draining(argc, argv, false);
+	return answer_end(change_backend(&target, json_pack("{s:i}", "weight", weight)));
 }

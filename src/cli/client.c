@@ -17,6 +17,7 @@
 #define PATIENT_SECONDS 30L
 #define CHANGE_SECONDS 60L /* where thousands of rings are built anew, it takes longer */
 #define HTTP_OK 200
+#define HTTP_NOT_FOUND 404
 #define SECOND_NS 1000000000ULL
 
 /* One exchange. `text` belongs to `body`, and is whole after fclose(). */
@@ -189,7 +190,7 @@ static int exchange_read(struct exchange *exchange, const char *instance, json_t
 	if (status == HTTP_OK && json_is_object(*answer))
 		return 0;
 	if (status != HTTP_OK && json_is_string(json_object_get(*answer, "error")))
-		return -EREMOTEIO;
+		return status == HTTP_NOT_FOUND ? -ESRCH : -EREMOTEIO;
 	json_decref(*answer);
 	if (status == HTTP_OK)
 		return fail(-EBADMSG, answer, "the daemon of instance %s answered no JSON object",

@@ -12,7 +12,8 @@
  * GETs path ("/api/v1/status"). *answer is a new reference in any case: what the daemon said, or
  * {"error": "..."} in a sentence for people; NULL only for want of memory. Prints nothing.
  * Returns 0; -ENOENT if there is no such instance, -ECONNREFUSED if its daemon does not run,
- * -EACCES, -ETIMEDOUT, -EREMOTEIO if the daemon refused, -EBADMSG if it said what is no JSON; or
+ * -EACCES, -ETIMEDOUT, -ESRCH if what the path names is not there, -EREMOTEIO if the daemon
+ * refused otherwise, -EBADMSG if it said what is no JSON; or
  * another -errno.
  */
 int client_get(const char *instance, const char *path, json_t **answer);

@@ -11,7 +11,8 @@ extern const struct option_row trace_options[];
 extern const struct option_row where_options[];
 extern const struct option_row load_options[];
 extern const struct option_row weight_options[];
-extern const struct option_row drain_options[]; /* undrain's, too */
+extern const struct option_row drain_options[];
+extern const struct option_row undrain_options[];
 extern const struct option_row add_options[];
 extern const struct option_row remove_options[];
 extern const struct option_row reload_options[];

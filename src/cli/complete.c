@@ -45,7 +45,7 @@ static bool takes_value(const struct line *line, const char *word)
 {
 	const struct option_row *row = find_option(line->rows, word, strlen(word));
 
-	return row && row->value;
+	return row && takes_word(row);
 }
 
 /* The word that stands in the place of an operand, from 0; NULL if there is none. */
@@ -216,7 +216,7 @@ static void complete_argument(struct line *line)
 	if (line->count)
 		row = find_option(line->rows, line->words[line->count - 1],
 				  strlen(line->words[line->count - 1]));
-	if (row && row->value) {
+	if (row && takes_word(row)) {
 		offer_value(line, row);
 	} else if (line->last[0] != '-') {
 		offer_operand(line);

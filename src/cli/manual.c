@@ -82,17 +82,28 @@ static void print_head(const struct page *page, const char *section, const char 
 		printf(".Nm\n.Op Ar verb Op Ar arguments\n");
 }
 
+/* With what it takes; that is a word, or behind "=" one that may be left out. */
+static void print_name(const struct option_row *row)
+{
+	if (is_operand(row))
+		printf("Ar %s\n", row->name);
+	else if (!row->value)
+		printf("Fl \\-%s\n", row->name + 2);
+	else if (takes_word(row))
+		printf("Fl \\-%s Ar %s\n", row->name + 2, row->value);
+	else
+		printf("Fl \\-%s Ns Op = Ns Ar %.*s\n", row->name + 2,
+		       (int)strcspn(row->value + 2, "]"), row->value + 2);
+}
+
 static void print_usage(const struct verb *verb)
 {
 	const struct option_row *row;
 
 	printf(".Nm plimsoll\n.Cm %s\n", verb->name);
 	for (row = verb->options; row->name; row++) {
-		if (is_operand(row))
-			printf(".%sAr %s\n", row->required ? "" : "Op ", row->name);
-		else
-			printf(".%sFl \\-%s%s%s\n", row->required ? "" : "Op ", row->name + 2,
-			       row->value ? " Ar " : "", row->value ? row->value : "");
+		printf(".%s", row->required ? "" : "Op ");
+		print_name(row);
 	}
 }
 
@@ -102,11 +113,8 @@ static void print_options(const struct option_row *row)
 		return;
 	printf(".Bl -tag -width Ds\n");
 	for (; row->name; row++) {
-		if (is_operand(row))
-			printf(".It Ar %s\n", row->name);
-		else
-			printf(".It Fl \\-%s%s%s\n", row->name + 2, row->value ? " Ar " : "",
-			       row->value ? row->value : "");
+		printf(".It ");
+		print_name(row);
 		print_manual_text(stdout, row->help);
 	}
 	printf(".El\n");

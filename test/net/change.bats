@@ -93,6 +93,73 @@ is_over() { # OF A BACKEND, FILTER, NUMBER
 	expect "$(events draining) $(events drained) $(events undrained)" = '1 1 1'
 }
 
+# hold: two connections that ask for nothing, one to each server, until their client is ended. Its pid is holder.
+hold() {
+	inside c1 bash -c "exec 8<>/dev/tcp/$LAB_VIP/80 9<>/dev/tcp/$LAB_VIP/80; exec sleep 60" 3>&- &
+	holder=$!
+	wait_until 5 is_over s1 .open_connections 0
+}
+
+# In the background, with s1. Its pid is waiter, what it says is in a file.
+wait_drained() {
+	change drain s1 --wait >"$BATS_TEST_TMPDIR/waited" 2>&1 &
+	waiter=$!
+}
+
+# waiter_ends STATUS
+waiter_ends() {
+	local status=0
+
+	wait_until 10 process_gone "$waiter"
+	wait "$waiter" || status=$?
+	output=$(cat "$BATS_TEST_TMPDIR/waited")
+	expect "$status" -eq "$1"
+}
+
+waiter_said() {
+	grep -q "$1" "$BATS_TEST_TMPDIR/waited"
+}
+
+@test "drain --wait ends with the last connection, even if the daemon was away; and whatever ends it before is told" {
+	local holder waiter began=$SECONDS
+
+	hold
+	run -3 change drain s1 --wait=1
+	says '1 s are over; '
+	says 'goes on draining, 1 connection left; "plimsoll undrain web'
+	expect $((SECONDS - began)) -lt 30
+	run -3 --separate-stderr change drain s1 --wait=1s --json
+	jq -e '.backend.open_connections == 1 and .waited_seconds >= 1 and (.error | test("1 s are over"))' <<<"$output"
+
+	wait_drained
+	wait_until 5 waiter_said 'draining: no new connections, 1 left'
+	kill -INT "$(pgrep -P "$waiter" || echo "$waiter")"
+	waiter_ends 130
+	says 'interrupted; '
+	says 'goes on draining, 1 connection left'
+	expect "$(backend s1 .state)" = draining
+
+	wait_drained
+	wait_until 5 waiter_said '1 left'
+	change undrain s1
+	waiter_ends 1
+	says 'somebody has taken the drain back'
+	says 'gets new connections again'
+
+	wait_drained
+	wait_until 5 waiter_said '1 left'
+	lab kill b1
+	wait_until 5 waiter_said 'does not run'
+	lab start b1
+	kill "$(pgrep -P "$holder" || echo "$holder")"
+	waiter_ends 0
+	says 'none is left after'
+	run -0 change drain s1 --wait --json
+	jq -e '.backend.drained and .error == null' <<<"$output"
+	change undrain s1
+	expect "$(backend s1 .drained)" = false
+}
+
 # all_changed: of both backends, what the balancer says of hand-made changes.
 all_changed() {
 	show b1 '[.services[0].backends[] | .weight, .state, .changed[]] | join(" ")'
@@ -218,6 +285,11 @@ answered() {
 	says 'a whole number from 1 to 1000'
 	run -2 change weight s1
 	says 'WEIGHT is missing'
+	run -2 change drain s1 --wait=soon
+	says '"soon" is no time from 1 to 604800 seconds, such as 60 or 60s'
+	run -2 change drain s1 --wait=0
+	run -2 change drain s1 --wait=99999999999999999999
+	run -2 change undrain s1 --wait
 	run -1 change drain c1
 	says "there is no backend \"$(address c1)\" of a service \"web\""
 	run -1 change drain c1 --json

@@ -41,7 +41,7 @@ setup() {
 	local verb options
 
 	for verb in $(bash_offers 'plimsoll '); do
-		options=$("$PLIMSOLL" "$verb" --help | sed -nE 's/^  (--[a-z-]+) .*/\1/p'; echo --help)
+		options=$("$PLIMSOLL" "$verb" --help | sed -nE 's/^  (--[a-z-]+)[[ ].*/\1/p'; echo --help)
 		expect "$(bash_offers "plimsoll $verb --")" = "$(in_one_line <<<"$options")"
 	done
 	expect "$(bash_offers 'plimsoll show --json --')" = '--config --help --instance'

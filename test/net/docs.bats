@@ -98,7 +98,7 @@ anchors() { # FILE
 
 	cd "$BATS_FILE_TMPDIR/man"
 	for verb in $("$PLIMSOLL" --help | sed -nE 's/^  ([a-z-]+) .*/\1/p'); do
-		for option in $("$PLIMSOLL" "$verb" --help | sed -nE 's/^  (--[a-z-]+) .*/\1/p'); do
+		for option in $("$PLIMSOLL" "$verb" --help | sed -nE 's/^  (--[a-z-]+)[[ ].*/\1/p'); do
 			mandoc -T ascii "man8/plimsoll-$verb.8" | sed 's/.\x08//g' | grep -qE "^ +$option" || echo "$verb $option"
 		done
 	done | none 'options without a word'

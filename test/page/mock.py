@@ -23,6 +23,7 @@ def backend(number, services=1):
             "in_flight": 4, "utilisation": 0.4, "latency_us": 4000, "accept_queue": 0.0, "report_age_ms": 1.5,
             "known": True, "reports": 1000, "pending": 1, "polls": 0, "poll_answers": 0, "poll_answers_late": 0,
             "poll_answers_refused": 0, "reports_by_old_key": 0, "share": 0.0, "connections": 0, "open_connections": 12,
+            "drained": False,
             "connections_per_second": 0.0, "packets": 0, "bytes": 0}
 
 

@@ -61,7 +61,7 @@ static void test_client(void **state)
 	/* Whatever the environment says, the way leads through the socket. */
 	setenv("http_proxy", "http://192.0.2.1:1", 1);
 	check_client(STATUS, 0, NULL);
-	check_client("/nothing", -EREMOTEIO, "no such path");
+	check_client("/nothing", -ESRCH, "no such path");
 	unsetenv("http_proxy");
 	stop_daemon(child);
 	check_client(STATUS, -ECONNREFUSED, "the daemon of instance edge does not run");

@@ -14,13 +14,14 @@
 
 #define WORDS_MAX 8
 
-enum { CLIENT, SERVICE, COUNT, QUIET };
+enum { CLIENT, SERVICE, COUNT, QUIET, PATIENCE };
 
 static const struct option_row rows[] = {
 	[CLIENT] = {"CLIENT", NULL, "who asks", COMPLETE_NOTHING, true},
 	[SERVICE] = {"SERVICE", NULL, "what for", COMPLETE_SERVICE, false},
 	[COUNT] = {"--count", "N", "how often", COMPLETE_NOTHING, false},
 	[QUIET] = {"--quiet", NULL, "say nothing", COMPLETE_NOTHING, false},
+	[PATIENCE] = {"--patience", "[=TIME]", "wait", COMPLETE_NOTHING, false},
 	{0},
 };
 
@@ -52,6 +53,11 @@ static void test_parsed(void **state)
 	assert_string_equal(values[SERVICE], "web");
 	assert_string_equal(values[COUNT], "3");
 	assert_string_equal(values[QUIET], "");
+	assert_int_equal(parse("--patience c1"), 0);
+	assert_string_equal(values[CLIENT], "c1");
+	assert_string_equal(values[PATIENCE], "");
+	assert_int_equal(parse("--patience=5s c1"), 0);
+	assert_string_equal(values[PATIENCE], "5s");
 	assert_int_equal(parse("--count=4 -- --quiet"), 0);
 	assert_string_equal(values[CLIENT], "--quiet");
 	assert_string_equal(values[COUNT], "4");
@@ -81,12 +87,14 @@ static void test_help(void **state)
 	(void)state;
 	verb_print_help(out, &verb);
 	fclose(out);
-	assert_string_equal(text, "usage: plimsoll ask CLIENT [SERVICE] [--count N] [--quiet]\n\n"
+	assert_string_equal(text, "usage: plimsoll ask CLIENT [SERVICE] [--count N] [--quiet] "
+				  "[--patience[=TIME]]\n\n"
 				  "ask for something\n\n"
-				  "  CLIENT     who asks\n"
-				  "  SERVICE    what for\n"
-				  "  --count N  how often\n"
-				  "  --quiet    say nothing\n");
+				  "  CLIENT             who asks\n"
+				  "  SERVICE            what for\n"
+				  "  --count N          how often\n"
+				  "  --quiet            say nothing\n"
+				  "  --patience[=TIME]  wait\n");
 	free(text);
 }
 
