@@ -333,8 +333,7 @@ test-steady: ## that nothing is lost: 2,000 connections through kills, restarts 
 	@packaging/deps build test
 	@$(MAKE) --no-print-directory all tests
 	@rm -rf $(BUILD)/steady
-	@test/run steady; status=$$?; \
-		cat $(BUILD)/steady/*.json 2>/dev/null | jq -s add >$(BUILD)/steady.json; exit $$status
+	@test/run steady
 
 .PHONY: test-faults
 test-faults: ## starts, takeovers, reloads in which a system call fails or a signal comes, 5 minutes
@@ -356,7 +355,7 @@ test-asan: ## all tests with daemons, CLI and tests under ASan, UBSan and LSan; 
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan all tests \
 		CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
 	@test/page/fetch-axe $(BUILD)/asan/page
-	@BUILD=$(BUILD)/asan PLIMSOLL=$(CURDIR)/$(BUILD)/asan/plimsoll SANITIZED=yes FILE_SECONDS=900 \
+	@exec env BUILD=$(BUILD)/asan PLIMSOLL=$(CURDIR)/$(BUILD)/asan/plimsoll SANITIZED=yes FILE_SECONDS=900 \
 		LAB_READY_SECONDS=30 test/run $(RINGS)
 
 .PHONY: test-verifier
@@ -369,7 +368,7 @@ test-kernels: ## packets, verifier and a story on Debian's 6.1 and 6.12, in virt
 	@packaging/deps build test kernels
 	@$(MAKE) --no-print-directory all tests
 	@test/verifier --compile $(BUILD)/kernels/objects
-	@FILE_SECONDS=600 test/run kernels
+	@exec env FILE_SECONDS=600 test/run kernels
 
 .PHONY: fuzz
 fuzz: ## let libFuzzer look for inputs that break, FUZZ_SECONDS for each target

@@ -56,6 +56,12 @@ anchors() { # FILE
 		done | none 'no such target'
 }
 
+# A shell between make and test/run would take a signal for itself, and the tests would go on without them.
+@test "whoever ends make ends the tests" {
+	sed -z 's/\\\n//g' Makefile | grep -P '^\t.*test/run' |
+		grep -vP '^\t@(test/run( [a-z]+)?|exec env .* test/run [^;&|]+)$' | none 'a shell is in between'
+}
+
 @test "every verb that is named is there" {
 	local verbs
 
