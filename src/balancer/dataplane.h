@@ -123,6 +123,9 @@ int dataplane_attach(struct dataplane *dataplane);
 /* Whether packets meet another daemon's program now, on any interface; of a struct dataplane. */
 bool dataplane_is_replaced(const void *context);
 
+/* Takes it among the dataplane's; nothing is attached yet. Says what went wrong; 0 or -errno. */
+int dataplane_enter_interface(struct dataplane *dataplane, const char *name);
+
 /* Those of the configuration that are not there yet, and the XDP mode that it wants; takes none back. Says what went wrong; 0 or -errno. */
 int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *config);
 
