@@ -24,11 +24,14 @@
 _Static_assert(METER_FINGERPRINT_SHIFT == BUCKET_FINGERPRINT_SHIFT + 1, "one fingerprint");
 
 struct metered {
-	struct bucket *bucket;
+	struct bucket *bucket; /* in the front */
 	__u64 *slot; /* NULL = neither shaking hands nor waiting */
 	__u64 value;
 	__u64 fingerprint;
 	__u64 now_ns;
+	__u32 behind; /* its bucket in the rest; server_settings.meter_buckets: there is no rest */
+	__u32 buckets;
+	int spilled; /* the slot is there */
 };
 
 /* What else has to be known of a response. */
@@ -42,18 +45,29 @@ enum response {
 /* client and service: as packets towards the server have them. */
 static __always_inline void meter_find(const struct ip_address *client, __be16 client_port,
 				       const struct ip_address *service, __be16 service_port,
-				       __u32 buckets, __u64 now, struct metered *metered)
+				       const struct metrics *metrics, __u32 buckets, __u64 now,
+				       struct metered *metered)
 {
 	__u64 hash = meter_hash(client, client_port, service, service_port);
 	__u32 index = meter_bucket(hash, buckets);
+	struct bucket *behind;
 
 	metered->slot = 0;
 	metered->value = 0;
 	metered->fingerprint = bucket_fingerprint(hash);
 	metered->now_ns = now;
+	metered->behind = meter_bucket_behind(hash, buckets);
+	metered->buckets = buckets;
+	metered->spilled = 0;
 	metered->bucket = bpf_map_lookup_elem(&meter, &index);
 	if (metered->bucket)
 		metered->slot = bucket_find(metered->bucket, metered->fingerprint, &metered->value);
+	if (!metered->slot && metrics->spilled) {
+		behind = bpf_map_lookup_elem(&meter, &metered->behind);
+		if (behind)
+			metered->slot = bucket_find(behind, metered->fingerprint, &metered->value);
+		metered->spilled = 1;
+	}
 	if (!metered->slot)
 		metered->value = 0;
 }
@@ -74,6 +88,8 @@ static __always_inline int meter_set(struct metrics *metrics, const struct meter
 	if (!bucket_exchange(metered->slot, metered->value, value))
 		return 0;
 	meter_book(metrics, metered->value, value);
+	if (metered->spilled && !value)
+		__sync_fetch_and_add(&metrics->spilled, -1);
 	return 1;
 }
 
@@ -87,22 +103,24 @@ static __always_inline __u64 meter_rank(__u64 value, __u64 now_ns)
 	return used * ((1 + waits) << 32 | (METER_TIME_MASK - meter_age(value, now_ns)));
 }
 
-/* Takes a slot for a connection that has none. A handshake never drives out a request. */
-static __always_inline void meter_insert(struct metrics *metrics, const struct metered *metered,
-					 __u64 value)
+/*
+ * Takes the slot of the lowest rank in the bucket, if that is lower than so much. spills: it is none of the
+ * front's; that is said first, or else the connection's next packet might not look there. Returns 0 if no slot
+ * ranks so low.
+ */
+static __always_inline int meter_take(struct metrics *metrics, struct bucket *bucket, __u64 below,
+				      int spills, __u64 value, __u64 now_ns)
 {
-	__u64 below = meter_waits(value) ? ~0ULL : 2ULL << 32;
 	int try, i;
 
-	if (!metered->bucket)
-		return;
 	for (try = 0; try < BUCKET_TRIES; try++) {
 		__u64 lowest = below, victim = 0;
 		__u32 index = 0;
+		int counts;
 
 		for (i = 0; i < BUCKET_SLOTS; i++) {
-			__u64 seen = bucket_read(&metered->bucket->slot[i]);
-			__u64 rank = meter_rank(seen, metered->now_ns);
+			__u64 seen = bucket_read(&bucket->slot[i]);
+			__u64 rank = meter_rank(seen, now_ns);
 
 			if (rank < lowest) {
 				lowest = rank;
@@ -111,15 +129,42 @@ static __always_inline void meter_insert(struct metrics *metrics, const struct m
 			}
 		}
 		if (lowest == below)
-			return;
-		if (!bucket_exchange(&metered->bucket->slot[index & (BUCKET_SLOTS - 1)], victim,
-				     value))
+			return 0;
+		counts = spills && !victim;
+		if (counts)
+			__sync_fetch_and_add(&metrics->spilled, 1);
+		if (!bucket_exchange(&bucket->slot[index & (BUCKET_SLOTS - 1)], victim, value)) {
+			if (counts)
+				__sync_fetch_and_add(&metrics->spilled, -1);
 			continue;
+		}
 		meter_book(metrics, victim, value);
 		if (meter_waits(victim))
 			__sync_fetch_and_add(&metrics->evicted, 1);
-		return;
+		return 1;
 	}
+	return 1;
+}
+
+/* What the front may give up if there is a rest: free slots, and handshakes that have come to nothing. */
+#define METER_FRONT_BELOW (1ULL << 32 | (METER_TIME_MASK - METER_HANDSHAKE_TICKS))
+
+/* Takes a slot for a connection that has none. A handshake never drives out a request. */
+static __always_inline void meter_insert(struct metrics *metrics, const struct metered *metered,
+					 __u64 value)
+{
+	__u64 below = meter_waits(value) ? ~0ULL : 2ULL << 32;
+	int has_rest = metered->behind < metered->buckets;
+	struct bucket *behind;
+
+	if (!metered->bucket ||
+	    meter_take(metrics, metered->bucket, has_rest ? METER_FRONT_BELOW : below, 0, value,
+		       metered->now_ns) ||
+	    !has_rest)
+		return;
+	behind = bpf_map_lookup_elem(&meter, &metered->behind);
+	if (behind)
+		meter_take(metrics, behind, below, 1, value, metered->now_ns);
 }
 
 static __always_inline void meter_put(struct metrics *metrics, const struct metered *metered,
@@ -231,7 +276,7 @@ __noinline int meter_request(struct __sk_buff *skb, struct packet *packet)
 	if (!packet || !set || !load || !stats)
 		return 0;
 	/* Of requests the latency is measured; of handshakes the age in minutes. */
-	meter_find(&packet->source, packet->source_port, &packet->to.address, packet->to.port,
+	meter_find(&packet->source, packet->source_port, &packet->to.address, packet->to.port, load,
 		   set->meter_buckets,
 		   packet->payload_length ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns(),
 		   &metered);
@@ -360,7 +405,7 @@ __noinline int meter_response(struct __sk_buff *skb, struct packet *packet, __u6
 	if (!packet || !set || !load || !stats)
 		return RESPONSE_USUAL;
 	opens = packet->tcp_flags & TCP_BIT_SYN;
-	meter_find(&packet->to.address, packet->to.port, &packet->source, packet->source_port,
+	meter_find(&packet->to.address, packet->to.port, &packet->source, packet->source_port, load,
 		   set->meter_buckets, now, &metered);
 	if (packet->tcp_flags & TCP_BIT_RST)
 		return meter_reset(skb, load, stats, &metered, packet);

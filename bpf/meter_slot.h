@@ -6,6 +6,11 @@
  *
  * The level is that of the in-flight when the request came (server_load.h). The time wraps after 18
  * minutes: what waits longer only looks younger.
+ *
+ * A connection's slot is in its bucket of the front or, if that had no room, in its bucket of the rest,
+ * where nobody looks as long as nothing has spilled over (metrics.spilled). So a server with few
+ * requests at a time lives in a few KB that stay in the cache, however large its table is: a
+ * line of it that has to be fetched from memory costs more than all else that is done for a packet.
  */
 #ifndef PLIMSOLL_METER_SLOT_H
 #define PLIMSOLL_METER_SLOT_H
@@ -24,6 +29,9 @@
 
 /* Two SYNs of one connection are never further apart: the kernel's last retry waits 64 s. */
 #define METER_HANDSHAKE_TICKS METER_TICKS(65)
+
+/* 8 KiB: room for a thousand at once, and for some hundred almost without spilling. */
+#define METER_FRONT_BUCKETS 128
 
 enum meter_state {
 	METER_NONE,
@@ -44,10 +52,24 @@ METER_INLINE __u64 meter_hash(const struct ip_address *client, __be16 client_por
 	return hash_ends(0, client, service, client_port, service_port, METER_PROTOCOL);
 }
 
-/* The fingerprint is the hash's other half. */
+/* How many of so many buckets are the front. */
+METER_INLINE __u32 meter_front(__u32 buckets)
+{
+	return buckets < METER_FRONT_BUCKETS ? buckets : METER_FRONT_BUCKETS;
+}
+
+/* The bucket in the front. The fingerprint is the hash's other half. */
 METER_INLINE __u32 meter_bucket(__u64 hash, __u32 buckets)
 {
-	return (hash & 0xFFFFFFFF) * buckets >> 32;
+	return (hash & 0xFFFFFFFF) * meter_front(buckets) >> 32;
+}
+
+/* The bucket in the rest; none, and not to be looked for, where all is front: then it is `buckets`. */
+METER_INLINE __u32 meter_bucket_behind(__u64 hash, __u32 buckets)
+{
+	__u32 front = meter_front(buckets);
+
+	return front + ((hash & 0xFFFFFFFF) * (buckets - front) >> 32);
 }
 
 /* Does the slot belong to the connection? */
@@ -92,6 +114,15 @@ METER_INLINE __u64 meter_age(__u64 value, __u64 now_ns)
 
 	/* Without a branch, of which the verifier would follow both ways for each slot of a bucket. */
 	return age & ~(__u64)is_less(METER_TIME_MASK - METER_SLACK_TICKS, age);
+}
+
+/* A handshake of which nothing more can come. (One with data does not know its age.) */
+METER_INLINE int meter_is_stale(__u64 value, __u64 now_ns)
+{
+	enum meter_state state = meter_state(value);
+
+	return (state == METER_SYN || state == METER_SYN_ACK || state == METER_COOKIE) &&
+	       meter_age(value, now_ns) > METER_HANDSHAKE_TICKS;
 }
 
 #endif

@@ -352,7 +352,7 @@ enum slot_layout {
 	FLOW_FINGERPRINT_SHIFT = FLOW_BACKEND_SHIFT + FLOW_BACKEND_BITS,
 	/* To be raised when otherwise the same slot would mean something else, or be elsewhere. */
 	FLOW_MEANING = 1, /* hash.h, flow.h, bucket.h */
-	METER_MEANING = 1, /* meter_slot.h */
+	METER_MEANING = 2, /* meter_slot.h */
 };
 
 #define BUCKET_SLOTS 8
@@ -525,18 +525,20 @@ struct measured_services {
 
 /* This server's load, all its services together. server_load.h says what it comes to. */
 struct metrics {
+	/* A cache line of what requests change. */
 	__s64 in_flight;
-	__u64 evicted; /* waiting requests that the meter table had no room for */
-	__u64 swept; /* waiting requests whose connection had gone without a packet */
-	__u64 penalty; /* for what was reset of late */
-	__u32 utilisation; /* 65535 = all CPUs busy */
-	__u32 accept_queue; /* 65535 = full, of the service that last reported */
-	__u32 outer_length; /* of the longest header that packets have come in */
-	__u32 pad;
-	__u64 utilisation_ns; /* when it was last worked out */
-	__u64 busy_ns; /* sum over CPUs at that time */
 	__u64 handshake_ns; /* when one last came to its end */
 	__u64 resumed_ns; /* when one last did after a pause */
+	__u32 spilled; /* slots of the meter in use behind its front, or about to be (meter_slot.h) */
+	__u32 outer_length; /* of the longest header that packets have come in */
+	__u64 penalty; /* for what was reset of late */
+	__u64 evicted; /* waiting requests that the meter table had no room for */
+	__u64 swept; /* waiting requests whose connection had gone without a packet */
+	__u64 utilisation_ns; /* when it was last worked out */
+	/* What answers and reports change. */
+	__u64 busy_ns; /* sum over CPUs at that time */
+	__u32 utilisation; /* 65535 = all CPUs busy */
+	__u32 accept_queue; /* 65535 = full, of the service that last reported */
 	__u64 latency[LATENCY_LEVELS]; /* medians, by the in-flight that the request met */
 } __attribute__((aligned(64)));
 

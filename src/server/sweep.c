@@ -81,21 +81,46 @@ static bool is_empty(const struct bucket *bucket)
 	return !any;
 }
 
-static int find_suspects(struct sweep *sweep, uint64_t now)
+static bool is_behind(const struct sweep *sweep, uint32_t bucket)
 {
-	sweep->count = 0;
-	for (uint32_t i = 0; i < sweep->buckets; i++) {
-		if (is_empty(&sweep->meter[i]))
-			continue;
-		for (int j = 0; j < BUCKET_SLOTS; j++) {
-			__u64 *slot = &sweep->meter[i].slot[j];
-			uint64_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
+	return bucket >= meter_front(sweep->buckets);
+}
 
-			if (is_suspect(value, now) && suspect_add(sweep, i, slot, value))
-				return -ENOMEM;
-		}
+/* Unless the slot has changed in the meantime. */
+static bool clear(struct sweep *sweep, uint32_t bucket, __u64 *slot, uint64_t value)
+{
+	if (!__sync_bool_compare_and_swap(slot, value, 0))
+		return false;
+	if (is_behind(sweep, bucket))
+		__sync_fetch_and_sub(&sweep->metrics->spilled, 1);
+	return true;
+}
+
+static int look_at(struct sweep *sweep, uint32_t bucket, uint64_t now)
+{
+	for (int i = 0; i < BUCKET_SLOTS; i++) {
+		__u64 *slot = &sweep->meter[bucket].slot[i];
+		uint64_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
+
+		if (is_suspect(value, now) && suspect_add(sweep, bucket, slot, value))
+			return -ENOMEM;
+		/* In the front whoever needs room takes it; behind, it is to be empty again. */
+		if (is_behind(sweep, bucket) && meter_is_stale(value, now))
+			clear(sweep, bucket, slot, value);
 	}
 	return 0;
+}
+
+static int find_suspects(struct sweep *sweep, uint64_t now)
+{
+	uint32_t end = sweep->metrics->spilled ? sweep->buckets : meter_front(sweep->buckets);
+	int err = 0;
+
+	sweep->count = 0;
+	for (uint32_t i = 0; !err && i < end; i++)
+		if (!is_empty(&sweep->meter[i]))
+			err = look_at(sweep, i, now);
+	return err;
 }
 
 /* Is the connection's last word the client's? */
@@ -110,12 +135,8 @@ static struct ip_address address_of(const struct inet_diag_msg *socket, const __
 	return address_of_bytes(address, socket->idiag_family == AF_INET ? 4 : 16);
 }
 
-static void mark_owed(struct sweep *sweep, const struct inet_diag_msg *socket)
+static void mark_in(struct sweep *sweep, uint32_t bucket, uint64_t hash)
 {
-	struct ip_address client = address_of(socket, socket->id.idiag_dst);
-	struct ip_address own = address_of(socket, socket->id.idiag_src);
-	uint64_t hash = meter_hash(&client, socket->id.idiag_dport, &own, socket->id.idiag_sport);
-	uint32_t bucket = meter_bucket(hash, sweep->buckets);
 	size_t low = 0, high = sweep->count;
 
 	while (low < high) {
@@ -129,6 +150,16 @@ static void mark_owed(struct sweep *sweep, const struct inet_diag_msg *socket)
 	for (; low < sweep->count && sweep->suspects[low].bucket == bucket; low++)
 		if (meter_same(sweep->suspects[low].value, hash))
 			sweep->suspects[low].is_owed = true;
+}
+
+static void mark_owed(struct sweep *sweep, const struct inet_diag_msg *socket)
+{
+	struct ip_address client = address_of(socket, socket->id.idiag_dst);
+	struct ip_address own = address_of(socket, socket->id.idiag_src);
+	uint64_t hash = meter_hash(&client, socket->id.idiag_dport, &own, socket->id.idiag_sport);
+
+	mark_in(sweep, meter_bucket(hash, sweep->buckets), hash);
+	mark_in(sweep, meter_bucket_behind(hash, sweep->buckets), hash);
 }
 
 static int socket_seen(const struct nlmsghdr *message, void *context)
@@ -166,14 +197,13 @@ static int ask_sockets(struct sweep *sweep, uint8_t family)
 	return netlink_ask(sweep->sockets, request, socket_seen, sweep);
 }
 
-/* Unless the slot has changed in the meantime. */
 static void drop_suspects(struct sweep *sweep)
 {
 	for (size_t i = 0; i < sweep->count; i++) {
 		struct suspect *suspect = &sweep->suspects[i];
 
 		if (suspect->is_owed ||
-		    !__sync_bool_compare_and_swap(suspect->slot, suspect->value, 0))
+		    !clear(sweep, suspect->bucket, suspect->slot, suspect->value))
 			continue;
 		__sync_fetch_and_sub(&sweep->metrics->in_flight, 1);
 		__sync_fetch_and_add(&sweep->metrics->swept, 1);
@@ -200,7 +230,8 @@ int sweep_run(struct sweep *sweep)
 	uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), now = now_ns();
 	int err;
 
-	if (now < sweep->not_before_ns || sweep->metrics->in_flight <= 0)
+	if (now < sweep->not_before_ns ||
+	    (sweep->metrics->in_flight <= 0 && !sweep->metrics->spilled))
 		return 0;
 	err = sweep_now(sweep, now);
 	/* Asking, too, is done in our time: the kernel fills its answer as we read. */

@@ -5,7 +5,9 @@
  * the host are asked, so that a request that takes an hour stays what it is.
  *
  * It asks only if there are requests older than half a second, and spends 1 % of its time at
- * most. A connection without a socket here (METER_ELSEWHERE) is given five minutes.
+ * most. A connection without a socket here (METER_ELSEWHERE) is given five minutes. Behind the meter's
+ * front it looks only if something has spilled over; handshakes that have come to nothing go from
+ * there, too, so that the front is enough again.
  */
 #ifndef PLIMSOLL_SERVER_SWEEP_H
 #define PLIMSOLL_SERVER_SWEEP_H

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "../count.h"
+#include "clock.h"
 #include "server_socket.h"
 #include "server_world.h"
 
@@ -354,6 +355,16 @@ static void requests_find_room_in_a_flood_of_handshakes(void **state)
 	assert_int_equal(server.metrics->evicted, 0);
 }
 
+/* What waits, or shakes hands, behind the front. */
+static uint32_t slots_behind(void)
+{
+	uint32_t count = 0;
+
+	for (int i = METER_FRONT_BUCKETS * BUCKET_SLOTS; i < SERVER_METER_ENTRIES; i++)
+		count += server.bucket[i / BUCKET_SLOTS].slot[i % BUCKET_SLOTS] != 0;
+	return count;
+}
+
 /* Of 200,000 connections 20,000 at a time wait, in a table of 10,000: half of them are given up. */
 static void many_connections_in_a_small_table(void **state)
 {
@@ -375,9 +386,77 @@ static void many_connections_in_a_small_table(void **state)
 		assert_true(server.metrics->in_flight <= SERVER_METER_ENTRIES);
 	}
 	assert_int_equal(server.metrics->in_flight, 0);
+	assert_int_equal(server.metrics->spilled, slots_behind());
 	assert_int_equal(server_stats_sum().connections, CONNECTIONS);
 	assert_int_equal(server_stats_sum().requests + server.metrics->evicted, CONNECTIONS);
 	assert_in_range(server_stats_sum().requests, 1, CONNECTIONS / 2);
+}
+
+static void few_connections_stay_in_the_front(void **state)
+{
+	(void)state;
+	server_reset(&(struct server_before){.no_balancer = true, .large_meter = true});
+	for (uint32_t flow = 0; flow < 2000; flow++) {
+		pass_quickly(FROM_CLIENT, TCP_SYN, 0, flow);
+		pass_quickly(TO_CLIENT, TCP_SYN | TCP_ACK, 0, flow);
+		pass_quickly(FROM_CLIENT, TCP_ACK, 100, flow);
+		assert_int_equal(server.metrics->spilled, 0);
+		if (flow >= 50)
+			pass_quickly(TO_CLIENT, TCP_ACK, 100, flow - 50);
+	}
+	assert_int_equal(server.metrics->in_flight, 50);
+	assert_int_equal(server_stats_sum().requests, 1950);
+	assert_int_equal(slots_behind(), 0);
+}
+
+static void what_the_front_has_no_room_for_is_found_behind_it(void **state)
+{
+	enum { CONNECTIONS = 2000 };
+	uint32_t flow;
+
+	(void)state;
+	server_reset(&(struct server_before){.no_balancer = true, .large_meter = true});
+	for (flow = 0; flow < CONNECTIONS; flow++) {
+		pass_quickly(FROM_CLIENT, TCP_SYN, 0, flow);
+		pass_quickly(TO_CLIENT, TCP_SYN | TCP_ACK, 0, flow);
+		pass_quickly(FROM_CLIENT, TCP_ACK, 100, flow);
+	}
+	assert_int_equal(server.metrics->in_flight, CONNECTIONS);
+	assert_int_equal(server.metrics->evicted, 0);
+	assert_int_equal(server_stats_sum().connections, CONNECTIONS);
+	assert_in_range(server.metrics->spilled, CONNECTIONS - METER_FRONT_BUCKETS * BUCKET_SLOTS,
+			CONNECTIONS - 1);
+	assert_int_equal(server.metrics->spilled, slots_behind());
+	for (flow = 0; flow < CONNECTIONS; flow++)
+		pass_quickly(TO_CLIENT, TCP_ACK, 100, flow);
+	assert_int_equal(server_stats_sum().requests, CONNECTIONS);
+	assert_int_equal(server.metrics->in_flight, 0);
+	assert_int_equal(server.metrics->spilled, 0);
+	assert_int_equal(slots_behind(), 0);
+}
+
+/* Handshakes that nobody ends fill the front; when nothing can come of them any more, it is free again. */
+static void the_front_recovers_from_a_flood(void **state)
+{
+	uint32_t flow;
+
+	(void)state;
+	server_reset(&(struct server_before){.no_balancer = true, .large_meter = true});
+	for (flow = 0; flow < 2000; flow++)
+		pass_quickly(FROM_CLIENT, TCP_SYN, 0, flow);
+	assert_int_equal(server.metrics->spilled, slots_behind());
+	assert_in_range(slots_behind(), 2000 - METER_FRONT_BUCKETS * BUCKET_SLOTS, 1999);
+	for (int i = 0; i < SERVER_METER_ENTRIES; i++) {
+		__u64 *slot = &server.bucket[i / BUCKET_SLOTS].slot[i % BUCKET_SLOTS];
+
+		if (*slot)
+			*slot = meter_again(*slot, now_ns() - 66 * 1000000000ULL);
+	}
+	flow = server.metrics->spilled;
+	for (uint32_t i = 0; i < 100; i++)
+		pass_quickly(FROM_CLIENT, TCP_ACK, 100, 10000 + i);
+	assert_int_equal(server.metrics->in_flight, 100);
+	assert_int_equal(server.metrics->spilled, flow);
 }
 
 /* Whatever comes, in_flight is what waits in the slots: pass() checks it. */
@@ -425,6 +504,9 @@ int main(void)
 		cmocka_unit_test(handshakes_never_drive_out_requests),
 		cmocka_unit_test(requests_find_room_in_a_flood_of_handshakes),
 		cmocka_unit_test(many_connections_in_a_small_table),
+		cmocka_unit_test(few_connections_stay_in_the_front),
+		cmocka_unit_test(what_the_front_has_no_room_for_is_found_behind_it),
+		cmocka_unit_test(the_front_recovers_from_a_flood),
 		cmocka_unit_test(whatever_comes),
 		cmocka_unit_test(other_services_are_not_metered),
 	};
