@@ -99,11 +99,9 @@ static __always_inline int move_tags(struct xdp_md *xdp, __u32 from, __u32 tags_
 	       bpf_xdp_store_bytes(xdp, ETH_HLEN, tags, sizeof(struct vlan_header));
 }
 
-/* Of IPv4's mapped addresses, and of no others, are the first two words zero. */
 static __always_inline __u32 outer_header_length(const struct backend *backend)
 {
-	return backend->address.word[0] || backend->address.word[1] ? sizeof(struct ipv6hdr) :
-								      sizeof(struct iphdr);
+	return is_ipv4(&backend->address) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 }
 
 /*
@@ -124,8 +122,7 @@ __noinline int encapsulate(struct xdp_md *xdp, const struct backend *backend, __
 	if (!backend || (void *)(eth + 1) > end || inner_read(&inner, ip, end))
 		return -1;
 	type = eth->h_proto;
-	/* Of IPv4's mapped addresses, and of no others, are the first two words zero. */
-	if (backend->address.word[0] || backend->address.word[1]) {
+	if (!is_ipv4(&backend->address)) {
 		family = bpf_htons(ETH_P_IPV6);
 		outer_length = sizeof(struct ipv6hdr);
 	}

@@ -106,6 +106,12 @@ static __always_inline struct ip_address address_from_ipv4(__be32 address)
 	return mapped;
 }
 
+/* Of IPv4's mapped addresses, and of no others, are the first two words zero. */
+static __always_inline int is_ipv4(const struct ip_address *address)
+{
+	return !address->word[0] && !address->word[1];
+}
+
 static __always_inline int is_parsed(enum parse_result parsed)
 {
 	return parsed == PARSED_UDP || parsed == PARSED_TCP;

@@ -271,11 +271,13 @@ struct health {
 
 /*
  * A socket of our own by which a backend is checked: connected to the server's own address, while its packets
- * have the service's. By its port.
+ * have the service's. By its port. If that is of the other family, they have `source` of ours, too.
  */
 #define CHECK_SOCKETS_MAX 16384
 struct check_socket {
 	struct ip_address service, server;
+	struct ip_address source; /* not set: the socket's own */
+	struct ip_address own; /* the socket's, as its first packet shows it */
 	__u32 backend; /* by whose way its packets go */
 	__be16 port; /* of service and server */
 	__u16 pad;

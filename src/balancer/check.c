@@ -2,6 +2,7 @@
 #include "balancer/check.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <ctype.h>
 #include <errno.h>
 #include <event2/buffer.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "balancer.skel.h"
 #include "shared.h"
 
 /* A status line is shorter. */
@@ -32,11 +34,16 @@ static int wait_for(struct event *timer, uint64_t ns)
 	return event_add(timer, &wait) ? -ENOMEM : 0;
 }
 
+static int sockets_of(const struct check *check)
+{
+	return bpf_map__fd(check->dataplane->bpf->maps.check_sockets);
+}
+
 /* No packet of the last attempt's socket is expected any more. */
 static void forget_socket(struct check *check)
 {
 	if (check->port)
-		bpf_map_delete_elem(check->sockets, &check->port);
+		bpf_map_delete_elem(sockets_of(check), &check->port);
 	check->port = 0;
 }
 
@@ -149,6 +156,7 @@ static int open_socket(struct check *check)
 		.backend = check->backend,
 		.service = check->service.address,
 		.server = check->server,
+		.source = check->source,
 		.port = htons(check->service.port),
 	};
 	struct sockaddr_storage own;
@@ -168,7 +176,7 @@ static int open_socket(struct check *check)
 	    getsockname(fd, (struct sockaddr *)&own, &length))
 		goto failed;
 	port = htons(endpoint_of_socket(&own).port);
-	if (bpf_map_update_elem(check->sockets, &port, &entry, BPF_ANY))
+	if (bpf_map_update_elem(sockets_of(check), &port, &entry, BPF_ANY))
 		goto failed;
 	check->port = port;
 	return fd;
@@ -177,6 +185,16 @@ failed:
 	err = -errno;
 	close(fd);
 	return err;
+}
+
+static bool has_source(struct check *check)
+{
+	if (address_is_ipv4(check->service.address) == address_is_ipv4(check->server))
+		return true;
+	/* It may have gone since. */
+	if (!address_is_set(check->source) || check->record.failed)
+		check->source = check_find_source(check->dataplane, check);
+	return address_is_set(check->source);
 }
 
 static int begin(struct check *check)
@@ -211,10 +229,14 @@ static void run(struct check *check)
 	int err;
 
 	check->runs++;
-	err = begin(check);
+	err = has_source(check) ? begin(check) : -EADDRNOTAVAIL;
 	if (!err)
 		return;
-	snprintf(result, sizeof(result), "cannot be begun: %s", strerror(-err));
+	if (err == -EADDRNOTAVAIL)
+		snprintf(result, sizeof(result), "cannot be begun: no interface has an %s address",
+			 address_is_ipv4(check->service.address) ? "IPv4" : "IPv6");
+	else
+		snprintf(result, sizeof(result), "cannot be begun: %s", strerror(-err));
 	check_note(&check->record, false, result, check->config.rise, check->config.fall);
 }
 
@@ -229,15 +251,15 @@ static void interval_over(evutil_socket_t fd, short events, void *context)
 		run(check);
 }
 
-struct check *check_new(struct event_base *base, int sockets, struct ip_address server,
-			const struct health_config *config)
+struct check *check_new(struct event_base *base, const struct dataplane *dataplane,
+			struct ip_address server, const struct health_config *config)
 {
 	struct check *check = calloc(1, sizeof(*check));
 
 	if (!check)
 		return NULL;
 	check->base = base;
-	check->sockets = sockets;
+	check->dataplane = dataplane;
 	check->server = server;
 	check->config = *config;
 	check->interval = evtimer_new(base, interval_over, check);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "balancer/checks.h"
 
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "balancer.skel.h"
 #include "balancer/check.h"
 
 struct checks {
@@ -79,8 +77,8 @@ static struct check *add(struct checks *checks, const struct service_config *ser
 		checks->list = list;
 		checks->room = room;
 	}
-	check = check_new(checks->base, bpf_map__fd(checks->dataplane->bpf->maps.check_sockets),
-			  member->config->address, &service->health);
+	check = check_new(checks->base, checks->dataplane, member->config->address,
+			  &service->health);
 	if (!check)
 		return NULL;
 	/* Who was taken out before we came has to rise. */

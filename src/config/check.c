@@ -109,7 +109,7 @@ static void check_backends(struct config_source *source, const struct config *co
 			       service->ring_size, service->backend_count);
 }
 
-/* Checks take the way of one packet that is rewritten: of one family, in no tunnel. */
+/* One port is checked, at which the service's clients are served. */
 static const char *uncheckable(const struct service_config *service)
 {
 	if (!service->address.port && !service->health.port)
@@ -117,15 +117,6 @@ static const char *uncheckable(const struct service_config *service)
 	if (service->address.port && service->health.port &&
 	    service->health.port != service->address.port)
 		return "a port that is not the service's; expected none, or no port beside it";
-	for (size_t i = 0; i < service->backend_count; i++) {
-		if (service->backends[i].forward == FORWARD_IPIP)
-			return "backends with forward: ipip; expected none, or forward: l2";
-		if (address_is_set(service->backends[i].address) &&
-		    address_is_ipv4(service->backends[i].address) !=
-			    address_is_ipv4(service->address.address))
-			return "backends of another family than the service's address; expected none, "
-			       "or backends' addresses of that family";
-	}
 	return NULL;
 }
 
