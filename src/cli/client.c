@@ -91,8 +91,10 @@ static int fail_to_connect(int err, const char *socket_path, const char *instanc
 		return fail(-ENOENT, answer, "there is no instance %s: %s does not exist", instance,
 			    directory);
 	if (err == EACCES)
-		return fail(-EACCES, answer, "may not talk to instance %s: %s is root's; use sudo",
-			    instance, socket_path);
+		return fail(
+			-EACCES, answer,
+			"may not talk to instance %s: %s is for root and whom it runs as; use sudo",
+			instance, socket_path);
 	if (err == ENOENT || err == ECONNREFUSED)
 		return fail(-ECONNREFUSED, answer,
 			    "the daemon of instance %s does not run; its data path, if pinned, "

@@ -83,8 +83,9 @@ static void judge_mode(const struct subject *subject, const struct link_facts *l
 		    "%s: generic, although driver %s has native XDP: by `xdp_mode`, or because it refused, "
 		    "for the MTU (%u), LRO, or too few queues; `dmesg` may say",
 		    link->name, link->driver, link->mtu);
-		write_restart(subject, command, sizeof(command));
-		mend(findings, "ip link set dev %s mtu %d; %s", link->name, MTU_USUAL, command);
+		write_begin_anew(subject, command, sizeof(command));
+		mend(findings, "ip link set dev %s mtu %d; %s # which ends open connections",
+		     link->name, MTU_USUAL, command);
 	}
 }
 

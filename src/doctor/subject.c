@@ -13,6 +13,7 @@
 #include "cli/client.h"
 #include "clock.h"
 #include "doctor/plan.h"
+#include "log.h"
 #include "runtime.h"
 
 /* Counters have to have the time to rise. */
@@ -90,21 +91,39 @@ static bool in_unit(const struct subject *subject, char *unit, size_t size)
 	return true;
 }
 
-void write_restart(const struct subject *subject, char *text, size_t size)
+static void write_start(const struct subject *subject, const char *first, const char *last,
+			char *text, size_t size)
 {
 	const char *role = role_name(subject);
-	char stop[32] = "", instance[96] = "", unit[96];
+	char instance[96] = "";
+
+	if (*subject->instance && strcmp(subject->instance, role))
+		snprintf(instance, sizeof(instance), " --instance %s", subject->instance);
+	snprintf(text, size, "%splimsoll %s --config %s%s%s", first, role,
+		 *subject->config_path ? subject->config_path : "FILE", instance, last);
+}
+
+void write_restart(const struct subject *subject, char *text, size_t size)
+{
+	char unit[96];
+
+	if (in_unit(subject, unit, sizeof(unit)))
+		snprintf(text, size, "systemctl restart %s", unit);
+	else
+		write_start(subject, "", subject->daemon ? " --takeover" : "", text, size);
+}
+
+void write_begin_anew(const struct subject *subject, char *text, size_t size)
+{
+	char stop[32] = "", unit[96];
 
 	if (in_unit(subject, unit, sizeof(unit))) {
-		snprintf(text, size, "systemctl restart %s", unit);
+		snprintf(text, size, "systemctl stop %s; systemctl start %s", unit, unit);
 		return;
 	}
 	if (subject->daemon)
 		snprintf(stop, sizeof(stop), "kill %d; ", (int)subject->daemon);
-	if (*subject->instance && strcmp(subject->instance, role))
-		snprintf(instance, sizeof(instance), " --instance %s", subject->instance);
-	snprintf(text, size, "%splimsoll %s --config %s%s", stop, role,
-		 *subject->config_path ? subject->config_path : "FILE", instance);
+	write_start(subject, stop, "", text, size);
 }
 
 void write_reload(const struct subject *subject, char *text, size_t size)
@@ -176,13 +195,18 @@ static void consider_instance(const char *name, void *context)
 static int find_instance(struct subject *subject, const char *instance, bool json)
 {
 	struct instance_search search = {.subject = subject};
+	int err;
 
 	if (!instance) {
 		runtime_each(consider_instance, &search);
 		if (search.count == 1 || *subject->config_path)
 			return 0;
 	}
-	return answer_instance(json, instance, subject->instance);
+	err = answer_instance(json, instance, subject->instance);
+	if (err && !json && !instance && !search.count)
+		log_notice("before the first start it looks whether this host is ready: plimsoll "
+			   "doctor --config FILE");
+	return err;
 }
 
 /* Another network than the daemon's has other interfaces: everything we could say would be wrong. */
@@ -229,19 +253,27 @@ static void read_config(struct subject *subject, bool guess)
 	config_free(config);
 }
 
-static void ask_daemon(struct subject *subject)
+/* Why a daemon does not answer is what a check tells; only where that is our fault is it an error. */
+static int ask_daemon(struct subject *subject, bool json)
 {
+	int err;
+
 	if (!*subject->instance)
-		return;
-	if (client_get(subject->instance, "/api/v1/status", &subject->before)) {
+		return 0;
+	err = client_get(subject->instance, "/api/v1/status", &subject->before);
+	if (err) {
 		snprintf(subject->failure, sizeof(subject->failure), "%s",
 			 client_error(subject->before));
 		json_decref(subject->before);
 		subject->before = NULL;
-		return;
+		/* Who may not ask may not look either: he would find our own programs to be strangers'. */
+		if (err == -EACCES)
+			answer_fail(json, "%s", subject->failure);
+		return err == -EACCES ? err : 0;
 	}
 	subject->seconds = (double)now_ns() / 1e9;
 	subject->plan_in_force = plan_of_status(subject->before);
+	return 0;
 }
 
 static bool role_of_status(struct subject *subject)
@@ -289,7 +321,9 @@ int subject_open(struct subject *subject, const char *config_path, const char *i
 		return err;
 	if (!config_path && config_of(subject->instance, path))
 		snprintf(subject->config_path, sizeof(subject->config_path), "%s", path);
-	ask_daemon(subject);
+	err = ask_daemon(subject, json);
+	if (err)
+		return err;
 	read_config(subject, !role_of_status(subject));
 	if (!subject->plan && subject->plan_in_force)
 		subject->plan = json_incref(subject->plan_in_force);

@@ -73,9 +73,13 @@ bool look_number(const struct subject *subject, long *value, const char *format,
 json_int_t risen(const struct subject *subject, const char *group, const char *name);
 json_int_t counted(const struct subject *subject, const char *group, const char *name);
 
-/* How to start the daemon again, and how to have it read its file. */
+/*
+ * How to start the daemon again: so that its data path goes on, or without it, which connections do not
+ * survive; and how to have it read its file.
+ */
 const char *role_name(const struct subject *subject);
 void write_restart(const struct subject *subject, char *text, size_t size);
+void write_begin_anew(const struct subject *subject, char *text, size_t size);
 void write_reload(const struct subject *subject, char *text, size_t size);
 
 /* The links' facts, by ioctl and netlink; `name` is set. */
