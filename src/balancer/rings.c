@@ -45,7 +45,8 @@ static int write_service(struct dataplane *dataplane, const struct balanced_serv
 		.policy = (uint8_t)config->policy,
 		.signal = (uint8_t)config->signal,
 		.feedback = (uint8_t)config->feedback,
-		.choices = (uint8_t)config->choices,
+		/* Each look into the ring is a line from memory: not for the only one there is. */
+		.choices = array->member_count > 1 ? (uint8_t)config->choices : 1,
 		.with_pending = (uint8_t)config->with_pending,
 		.all_down = (uint8_t)config->all_down,
 		.dead_flows = (uint8_t)config->dead_flows,

@@ -89,6 +89,18 @@ server_at() { # ADDRESS
 	expect "$(tail -n 1 "$TRACE" | jq .no_room)" -eq 0
 }
 
+@test "where there is one backend, it is looked at once" {
+	local backend
+
+	for backend in 10.1.0.12 10.1.0.13 10.1.0.14; do plimsoll remove web "$backend"; done
+	fetch_names 5 >/dev/null
+	trace_start --json --verdict forwarded
+	fetch name >/dev/null
+	trace_end
+	for backend in 10.1.0.12 10.1.0.13 10.1.0.14; do plimsoll add web "$backend"; done
+	expect "$(jq -sc 'map(select(.flow == "new") | [.looked_at, .backend])' "$TRACE")" = '[[1,"10.1.0.11"]]'
+}
+
 @test "reports say what they said" {
 	trace_start --verdict reports
 	fetch_names 20 >/dev/null
