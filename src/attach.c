@@ -182,3 +182,14 @@ out:
 	free(values);
 	return err;
 }
+
+void tell_put_back(const char *interface)
+{
+	const struct log_field fields[] = {{"interface", interface, 0}, {0}};
+
+	log_event(
+		LOG_WARNING, "programs-put-back", fields,
+		"%s: somebody had taken a program of ours off; it is there again. Stop this daemon if "
+		"that is not wanted",
+		interface);
+}

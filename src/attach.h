@@ -82,13 +82,20 @@ void attach_tcx_path(const char *pins, const char *interface, enum bpf_tc_attach
 /* Takes our programs off tc, and the qdisc if it was us who put it there. */
 void detach_tc(const struct runtime *runtime, const char *interface, int ifindex);
 
-/*
- * Whether another program than this one runs by our link of XDP, or of tcx. False where there is no link, and
- * where nobody tells.
- */
-bool xdp_runs_other(const struct runtime *runtime, const char *interface, int program);
-bool tcx_runs_other(const struct runtime *runtime, const char *interface,
-		    enum bpf_tc_attach_point direction, int program);
+/* What has become of a program that was attached; the worse, the more. */
+enum attachment {
+	ATTACHMENT_OURS, /* or nobody tells, as where the interface is gone */
+	ATTACHMENT_GONE, /* somebody has taken it off */
+	ATTACHMENT_OTHERS, /* another program runs in its place */
+};
+
+enum attachment look_at_xdp(const struct runtime *runtime, const char *interface, int ifindex,
+			    int program);
+enum attachment look_at_tc(const struct runtime *runtime, const char *interface, int ifindex,
+			   enum bpf_tc_attach_point direction, int program);
+
+/* Says that what had been taken off is there again. */
+void tell_put_back(const char *interface);
 
 /* Takes our programs off the interfaces that are no longer configured: is_attached says of which not. */
 void detach_others(const struct runtime *runtime,

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,7 +62,7 @@ int link_replace(struct bpf_link *link, struct program program, const char *inte
 	return err;
 }
 
-static uint32_t program_id(int program)
+uint32_t program_id(int program)
 {
 	struct bpf_prog_info info = {0};
 	__u32 length = sizeof(info);
@@ -69,19 +70,29 @@ static uint32_t program_id(int program)
 	return bpf_obj_get_info_by_fd(program, &info, &length) ? 0 : info.id;
 }
 
-bool link_runs_other(const char *path, int program)
+enum attachment attachment_gone(const char *interface, int ifindex)
+{
+	return (int)if_nametoindex(interface) == ifindex ? ATTACHMENT_GONE : ATTACHMENT_OURS;
+}
+
+enum attachment look_at_link(const char *path, const char *interface, int ifindex, int program)
 {
 	struct bpf_link_info info = {0};
 	__u32 length = sizeof(info);
 	uint32_t ours = program_id(program);
-	int link = bpf_obj_get(path);
-	bool other;
+	int link = bpf_obj_get(path), err;
 
 	if (link < 0)
-		return false;
-	other = !bpf_obj_get_info_by_fd(link, &info, &length) && ours && info.prog_id != ours;
+		return errno == ENOENT ? attachment_gone(interface, ifindex) : ATTACHMENT_OURS;
+	err = bpf_obj_get_info_by_fd(link, &info, &length);
 	close(link);
-	return other;
+	if (err || !ours)
+		return ATTACHMENT_OURS;
+	if (info.prog_id != ours)
+		return ATTACHMENT_OTHERS;
+	/* A link of tcx has the interface at the same place; whoever takes it off leaves the link. */
+	return (int)info.xdp.ifindex == ifindex ? ATTACHMENT_OURS :
+						  attachment_gone(interface, ifindex);
 }
 
 int link_keep(int link, const char *path)

@@ -13,8 +13,14 @@ struct bpf_link *link_reopen(const char *path, int ifindex);
 /* The predecessor's program gives way to ours. Says what went wrong; 0 or -errno. */
 int link_replace(struct bpf_link *link, struct program program, const char *interface);
 
-/* Whether the link that is pinned there runs another program than this one. */
-bool link_runs_other(const char *path, int program);
+/* What has become of the link that was pinned there and runs this program. */
+enum attachment look_at_link(const char *path, const char *interface, int ifindex, int program);
+
+/* The id of a program, 0 if nobody tells. */
+uint32_t program_id(int program);
+
+/* Gone from an interface, unless that is gone itself, and another one perhaps called so. */
+enum attachment attachment_gone(const char *interface, int ifindex);
 
 /* Pins a new link, and closes it. Says what went wrong; 0 or -errno. */
 int link_keep(int link, const char *path);

@@ -292,11 +292,28 @@ void detach_tc(const struct runtime *runtime, const char *interface, int ifindex
 	qdisc_remove(runtime, interface, ifindex);
 }
 
-bool tcx_runs_other(const struct runtime *runtime, const char *interface,
-		    enum bpf_tc_attach_point direction, int program)
+static enum attachment look_at_filter(const char *interface, int ifindex,
+				      enum bpf_tc_attach_point direction, int program)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = direction);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = ATTACH_TC_HANDLE,
+		    .priority = ATTACH_TC_PRIORITY);
+	uint32_t ours = program_id(program);
+	int err = bpf_tc_query(&hook, &options);
+
+	/* No filter, or no qdisc either. */
+	if (err == -ENOENT || err == -EINVAL)
+		return attachment_gone(interface, ifindex);
+	return err || !ours || options.prog_id == ours ? ATTACHMENT_OURS : ATTACHMENT_OTHERS;
+}
+
+enum attachment look_at_tc(const struct runtime *runtime, const char *interface, int ifindex,
+			   enum bpf_tc_attach_point direction, int program)
 {
 	char path[PATH_MAX];
 
+	if (marker_exists(runtime, interface, direction_name(direction)))
+		return look_at_filter(interface, ifindex, direction, program);
 	attach_tcx_path(runtime->pins, interface, direction, path);
-	return link_runs_other(path, program);
+	return look_at_link(path, interface, ifindex, program);
 }

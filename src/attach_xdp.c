@@ -132,11 +132,12 @@ void detach_xdp(const struct runtime *runtime, const char *interface)
 		log_warning("%s: cannot take the XDP program off: %s", interface, strerror(errno));
 }
 
-bool xdp_runs_other(const struct runtime *runtime, const char *interface, int program)
+enum attachment look_at_xdp(const struct runtime *runtime, const char *interface, int ifindex,
+			    int program)
 {
 	char path[PATH_MAX], name[64];
 
 	snprintf(name, sizeof(name), ATTACH_XDP_PIN "%s", interface);
 	pin_path(runtime, name, path);
-	return link_runs_other(path, program);
+	return look_at_link(path, interface, ifindex, program);
 }

@@ -256,12 +256,17 @@ int daemon_take_place(struct daemon *daemon)
 static void look_at_place(evutil_socket_t fd, short events, void *context)
 {
 	struct daemon *daemon = context;
+	enum attachment worst = daemon->place->look(daemon->place_context);
 
 	(void)fd;
 	(void)events;
 	/* In this order: who holds the successor's lock until we have gone is alive. */
-	if (!daemon->place_lost(daemon->place) || runtime_is_joined(&daemon->runtime))
+	if (worst == ATTACHMENT_OURS || runtime_is_joined(&daemon->runtime))
 		return;
+	if (worst == ATTACHMENT_GONE) {
+		daemon->place->put_back(daemon->place_context);
+		return;
+	}
 	log_error(
 		"another daemon has replaced the programs, and ended before it told this one to go: "
 		"this one goes; the next one goes on with what is there");
@@ -269,11 +274,10 @@ static void look_at_place(evutil_socket_t fd, short events, void *context)
 	daemon_fail(daemon, -ESTALE);
 }
 
-int daemon_watch_place(struct daemon *daemon, bool (*lost)(const void *context),
-		       const void *context)
+int daemon_watch_place(struct daemon *daemon, const struct daemon_place *place, void *context)
 {
-	daemon->place_lost = lost;
-	daemon->place = context;
+	daemon->place = place;
+	daemon->place_context = context;
 	daemon->place_timer = daemon_every(daemon, PLACE_LOOK_MS, look_at_place, daemon);
 	return daemon->place_timer ? 0 : -ENOMEM;
 }

@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 
+#include "attach.h"
 #include "config.h"
 #include "host.h"
 #include "http/http.h"
@@ -32,8 +33,8 @@ struct daemon {
 	struct neighbours *neighbours;
 	struct event *neighbour_readable, *neighbour_timer;
 	struct http *http;
-	bool (*place_lost)(const void *context);
-	const void *place;
+	const struct daemon_place *place;
+	void *place_context;
 	struct event *place_timer;
 	bool ready;
 	bool leaves; /* told to go without taking anything back */
@@ -93,11 +94,16 @@ void daemon_commit(struct daemon *daemon);
 int daemon_take_place(struct daemon *daemon);
 
 /*
- * From here on it is looked at now and then whether the programs are still ours: a successor that was ended
- * after it had replaced them can no longer tell us to go. Then we go, without taking anything back. 0 or -ENOMEM.
+ * From here on it is looked at now and then whether the programs are still there, and ours. Who takes one off is
+ * told of, and it is put back. A successor that was ended after it had replaced them can no longer tell us to
+ * go: then we go, without taking anything back. 0 or -ENOMEM.
  */
-int daemon_watch_place(struct daemon *daemon, bool (*lost)(const void *context),
-		       const void *context);
+struct daemon_place {
+	enum attachment (*look)(const void *context); /* the worst of all */
+	void (*put_back)(void *context); /* those that are gone; says what came of it */
+};
+
+int daemon_watch_place(struct daemon *daemon, const struct daemon_place *place, void *context);
 
 /* Until a signal or daemon_fail() ends it. 0, or what failed. */
 int daemon_run(struct daemon *daemon);

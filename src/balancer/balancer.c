@@ -80,7 +80,7 @@ static int take_place(struct balancer *balancer)
 	err = poll_open(daemon->base, &balancer->dataplane, &balancer->poller);
 	status_polls(balancer->sources.status, balancer->poller);
 	if (!err)
-		err = daemon_watch_place(daemon, dataplane_is_replaced, &balancer->dataplane);
+		err = daemon_watch_place(daemon, &dataplane_place, &balancer->dataplane);
 	return err ? err : daemon_on_reload(daemon, hang_up, balancer);
 }
 

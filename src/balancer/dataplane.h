@@ -120,8 +120,8 @@ int leave_inherit(struct dataplane *dataplane);
  */
 int dataplane_attach(struct dataplane *dataplane);
 
-/* Whether packets meet another daemon's program now, on any interface; of a struct dataplane. */
-bool dataplane_is_replaced(const void *context);
+/* How it is looked at whether packets meet these programs still; of a struct dataplane. */
+extern const struct daemon_place dataplane_place;
 
 /* Takes it among the dataplane's; nothing is attached yet. Says what went wrong; 0 or -errno. */
 int dataplane_enter_interface(struct dataplane *dataplane, const char *name);

@@ -8,6 +8,7 @@
 #include "balancer.skel.h"
 #include "balancer/dataplane.h"
 #include "config/compare.h"
+#include "daemon.h"
 #include "log.h"
 
 static struct attached_interface *find_interface(struct dataplane *dataplane, const char *name)
@@ -209,6 +210,16 @@ int dataplane_attach(struct dataplane *dataplane)
 	return err;
 }
 
+/* Whatever they replace. */
+static struct programs own_programs(const struct dataplane *dataplane)
+{
+	return (struct programs){
+		.balancer = {bpf_program__fd(dataplane->bpf->progs.balancer), -1},
+		.resolve = {bpf_program__fd(dataplane->bpf->progs.resolve), -1},
+		.check = {bpf_program__fd(dataplane->bpf->progs.check), -1},
+	};
+}
+
 static int change_mode(struct dataplane *dataplane, const struct config *config,
 		       struct program balancer, struct attached_interface *interface)
 {
@@ -222,11 +233,7 @@ static int change_mode(struct dataplane *dataplane, const struct config *config,
 
 int dataplane_add_interfaces(struct dataplane *dataplane, const struct config *config)
 {
-	const struct programs programs = {
-		.balancer = {bpf_program__fd(dataplane->bpf->progs.balancer), -1},
-		.resolve = {bpf_program__fd(dataplane->bpf->progs.resolve), -1},
-		.check = {bpf_program__fd(dataplane->bpf->progs.check), -1},
-	};
+	const struct programs programs = own_programs(dataplane);
 	size_t first = dataplane->interface_count;
 	int err = 0;
 
@@ -262,16 +269,55 @@ void dataplane_drop_interfaces(struct dataplane *dataplane, const struct config 
 	dataplane_write_settings(dataplane);
 }
 
-bool dataplane_is_replaced(const void *context)
+static enum attachment look_at_interface(const struct dataplane *dataplane,
+					 const struct programs *programs,
+					 const struct attached_interface *interface)
+{
+	const struct runtime *runtime = dataplane->runtime;
+	enum attachment found[] = {
+		look_at_xdp(runtime, interface->name, interface->ifindex, programs->balancer.now),
+		look_at_tc(runtime, interface->name, interface->ifindex, BPF_TC_INGRESS,
+			   programs->resolve.now),
+		look_at_tc(runtime, interface->name, interface->ifindex, BPF_TC_EGRESS,
+			   programs->check.now),
+	};
+	enum attachment worst = ATTACHMENT_OURS;
+
+	for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++)
+		if (found[i] > worst)
+			worst = found[i];
+	return worst;
+}
+
+static enum attachment look(const void *context)
 {
 	const struct dataplane *dataplane = context;
-	int program = bpf_program__fd(dataplane->bpf->progs.balancer);
+	const struct programs programs = own_programs(dataplane);
+	enum attachment worst = ATTACHMENT_OURS, found;
 
-	for (size_t i = 0; i < dataplane->interface_count; i++)
-		if (xdp_runs_other(dataplane->runtime, dataplane->interfaces[i].name, program))
-			return true;
-	return false;
+	for (size_t i = 0; i < dataplane->interface_count; i++) {
+		found = look_at_interface(dataplane, &programs, &dataplane->interfaces[i]);
+		if (found > worst)
+			worst = found;
+	}
+	return worst;
 }
+
+static void put_back(void *context)
+{
+	struct dataplane *dataplane = context;
+	const struct programs programs = own_programs(dataplane);
+
+	for (size_t i = 0; i < dataplane->interface_count; i++) {
+		struct attached_interface *interface = &dataplane->interfaces[i];
+
+		if (look_at_interface(dataplane, &programs, interface) == ATTACHMENT_GONE &&
+		    !attach(dataplane, dataplane->config, &programs, interface))
+			tell_put_back(interface->name);
+	}
+}
+
+const struct daemon_place dataplane_place = {look, put_back};
 
 void dataplane_detach(struct dataplane *dataplane)
 {

@@ -39,8 +39,8 @@ int server_dataplane_load(struct server_dataplane *dataplane, const struct confi
 
 int server_dataplane_attach(struct server_dataplane *dataplane);
 
-/* Whether packets meet another daemon's programs now; of a struct server_dataplane. */
-bool server_dataplane_is_replaced(const void *context);
+/* How it is looked at whether packets meet these programs still; of a struct server_dataplane. */
+extern const struct daemon_place server_dataplane_place;
 
 /*
  * Another configuration is to come into force: what is new of it is put beside what is there.

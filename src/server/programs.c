@@ -5,6 +5,7 @@
 
 #include "attach.h"
 #include "clock.h"
+#include "daemon.h"
 #include "neighbour.h"
 #include "server.skel.h"
 #include "server/dataplane_private.h"
@@ -79,14 +80,6 @@ int server_dataplane_attach(struct server_dataplane *dataplane)
 	return err;
 }
 
-bool server_dataplane_is_replaced(const void *context)
-{
-	const struct server_dataplane *dataplane = context;
-
-	return tcx_runs_other(dataplane->runtime, dataplane->config->interfaces[0], BPF_TC_EGRESS,
-			      bpf_program__fd(dataplane->bpf->progs.server_egress));
-}
-
 static int attach_anew(const struct server_dataplane *dataplane, const char *interface, int ifindex)
 {
 	struct program egress = {bpf_program__fd(dataplane->bpf->progs.server_egress), -1};
@@ -96,6 +89,31 @@ static int attach_anew(const struct server_dataplane *dataplane, const char *int
 	return err ? err :
 		     attach_tc(dataplane->runtime, ingress, interface, ifindex, BPF_TC_INGRESS);
 }
+
+static enum attachment look(const void *context)
+{
+	const struct server_dataplane *dataplane = context;
+	const char *interface = dataplane->config->interfaces[0];
+	int egress = bpf_program__fd(dataplane->bpf->progs.server_egress);
+	int ingress = bpf_program__fd(dataplane->bpf->progs.server_ingress);
+	enum attachment out = look_at_tc(dataplane->runtime, interface, dataplane->ifindex,
+					 BPF_TC_EGRESS, egress);
+	enum attachment in = look_at_tc(dataplane->runtime, interface, dataplane->ifindex,
+					BPF_TC_INGRESS, ingress);
+
+	return out > in ? out : in;
+}
+
+static void put_back(void *context)
+{
+	const struct server_dataplane *dataplane = context;
+	const char *interface = dataplane->config->interfaces[0];
+
+	if (!attach_anew(dataplane, interface, dataplane->ifindex))
+		tell_put_back(interface);
+}
+
+const struct daemon_place server_dataplane_place = {look, put_back};
 
 static void detach_unlike(const struct server_dataplane *dataplane, const char *gone,
 			  const char *stays)

@@ -75,9 +75,9 @@ static int take_place(struct server_daemon *server)
 		return err;
 	server->in_place = true;
 	server->sweeper = daemon_every(daemon, SWEEP_INTERVAL_MS, sweep_due, server);
-	return server->sweeper ? daemon_watch_place(daemon, server_dataplane_is_replaced,
-						    &server->dataplane) :
-				 -ENOMEM;
+	return server->sweeper ?
+		       daemon_watch_place(daemon, &server_dataplane_place, &server->dataplane) :
+		       -ENOMEM;
 }
 
 static void tell_ready(struct server_daemon *server)

@@ -28,6 +28,14 @@ setup_file() {
 	expect "$(backend s1 .report_age_ms)" != null
 }
 
+@test "a program that somebody takes off is put back" {
+	tc_detach s1 egress
+	expect -z "$(tc_program s1 egress)"
+	wait_until 60 grep -q 'had taken a program of ours off; it is there again' "$STATE/s1/plimsoll.log"
+	expect -n "$(tc_program s1 egress)"
+	run -0 fetch_names 10
+}
+
 @test "the client never sees an option" {
 	local file=$BATS_TEST_TMPDIR/client.pcap
 

@@ -151,6 +151,7 @@ restart() { # MACHINES...
 
 @test "a server's daemon, programs, application, file, and the way of reports" {
 	lab kill s1
+	keep_off s2
 	tc_detach s2 egress
 	kill "$(cat "$STATE/s3/nginx.pid")"
 	echo 'nonsense: 1' >>"$STATE/s4/server.yaml"
@@ -169,6 +170,7 @@ restart() { # MACHINES...
 	finds s1 daemon
 	restarts s1 "$(mending s1 daemon)"
 	finds s2 programs
+	let_go
 	restarts s2 "$(mending s2 programs)" --takeover
 	finds s3 listener
 	[[ $(mending s3 listener) == *'systemctl start'* ]]

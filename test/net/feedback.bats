@@ -108,8 +108,8 @@ share_follows_capacity() {
 	ip -n "$(namespace s2)" address delete "$LAB_VIP/32" dev lo
 }
 
-# Its tc program is taken away: the server answers on, but its packets bear no reports any more. For
-# good, so this is the last test.
+# Its tc program is taken away: the server answers on, but its packets bear no reports any more. It is the
+# last test.
 @test "a server that stops reporting is unknown after stale_after, and still takes its part" {
 	local reports all
 
@@ -117,6 +117,7 @@ share_follows_capacity() {
 	lab start b1
 	load_start duration=60 connections=48
 	wait_until 5 backend_is s1 .known true
+	keep_off s1
 	tc_detach s1 egress
 	wait_until 5 backend_is s1 .known false
 	reports=$(backend s1 .reports)

@@ -231,6 +231,17 @@ tc_detach() {
 	fi
 }
 
+# keep_off MACHINE: its daemon puts nothing back, as while a successor gets ready; until the test ends, or
+# let_go.
+keep_off() {
+	exec {KEPT_OFF}>"/run/plimsoll/$(namespace "$1")/successor"
+	flock "$KEPT_OFF"
+}
+
+let_go() {
+	exec {KEPT_OFF}>&-
+}
+
 # snapshot MACHINE: what a daemon could have changed there.
 snapshot() {
 	echo '- addresses'

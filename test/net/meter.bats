@@ -248,6 +248,7 @@ within() { # PERCENT FILTER OF compare'S
 	lab start all
 	hold 50
 	both_say 50
+	keep_off s1
 	tc_detach s1 egress
 	tc_detach s1 ingress
 	end_worker KILL

@@ -187,6 +187,40 @@ holds_no_more_than() { # MACHINE FILES
 	expect -z "$(inside b1 tc qdisc show dev eth0 clsact)"
 }
 
+# tells_of_it MACHINE
+tells_of_it() {
+	grep -q 'eth0: somebody had taken a program of ours off; it is there again' "$STATE/$1/plimsoll.log"
+}
+
+@test "a program that somebody takes off is put back, and that is told; another one in its place is left there" {
+	local machine old
+
+	lab start b1 s1
+	PLIMSOLL_TC=clsact lab start s2
+	bpftool link detach pinned "/run/plimsoll/bpf/$(namespace b1)/xdp-eth0"
+	tc_detach s1 ingress
+	inside s2 tc qdisc del dev eth0 clsact
+	for machine in b1 s1 s2; do
+		wait_until 5 tells_of_it "$machine"
+	done
+	for machine in s1 s2; do
+		expect -n "$(tc_program "$machine" ingress)"
+		expect -n "$(tc_program "$machine" egress)"
+	done
+	run -0 fetch_names 20
+
+	old=$(daemon_of s2)
+	inside s2 tc filter replace dev eth0 egress pref 94 handle 1 bpf direct-action pinned \
+		"/run/plimsoll/bpf/$(namespace s1)/program-server_egress"
+	wait_until 5 process_gone "$old"
+	grep -q 'another daemon has replaced the programs' "$STATE/s2/plimsoll.log"
+	PLIMSOLL_TC=clsact lab start s2
+	run -0 fetch_names 20
+	lab stop all
+	expect -z "$(inside s2 tc qdisc show dev eth0 clsact)"
+	expect -z "$(tc_program s1 ingress)"
+}
+
 @test "whoever has ended is in nobody's way: one starts right after another" {
 	for _ in {1..5}; do
 		lab start s1
