@@ -153,10 +153,13 @@ static int run_verb(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	char *bare[] = {"show", NULL};
+	char *help[] = {argc > 2 ? argv[2] : NULL, "--help", NULL};
 
 	if (argc < 2)
 		return run_verb(1, bare);
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+	if (!strcmp(argv[1], "help") && argc > 2)
+		return run_verb(2, help);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		print_help();
 		return 0;
 	}

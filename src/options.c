@@ -74,6 +74,21 @@ static int parse_options(const struct option_row *rows, int argc, char **argv, c
 	return 0;
 }
 
+/* Where a file is taken, one that stands alone is mostly meant to be it. */
+static int refuse_operand(const struct option_row *rows, const char *verb, const char *word)
+{
+	const struct option_row *row;
+
+	for (row = rows; row->name; row++) {
+		if (strcmp(row->name, "--config") != 0 || !row->value)
+			continue;
+		log_error("unexpected \"%s\"; did you mean \"%s %s\"?", word, row->name, word);
+		return -EINVAL;
+	}
+	log_error("unexpected \"%s\"; see \"plimsoll %s --help\"", word, verb);
+	return -EINVAL;
+}
+
 static int parse_operands(const struct option_row *rows, int argc, char **argv, const char **values)
 {
 	size_t i;
@@ -82,11 +97,7 @@ static int parse_operands(const struct option_row *rows, int argc, char **argv, 
 	for (i = 0; rows[i].name && next < argc; i++)
 		if (is_operand(&rows[i]))
 			values[i] = argv[next++];
-	if (next < argc) {
-		log_error("unexpected \"%s\"; see \"plimsoll %s --help\"", argv[next], argv[0]);
-		return -EINVAL;
-	}
-	return 0;
+	return next < argc ? refuse_operand(rows, argv[0], argv[next]) : 0;
 }
 
 static int require(const struct option_row *row, const char *verb)

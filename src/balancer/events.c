@@ -59,7 +59,7 @@ static void log_kind(const struct events *events, enum event_kind kind, const ch
 	};
 	bool bad = kind == EVENT_NO_NEIGHBOUR || kind == EVENT_LOAD_UNKNOWN ||
 		   kind == EVENT_NO_BACKEND || kind == EVENT_SUSPECT || kind == EVENT_DOWN ||
-		   kind == EVENT_RELOAD_REFUSED;
+		   kind == EVENT_RELOAD_REFUSED || kind == EVENT_REPORTS_REFUSED;
 
 	log_event(bad ? LOG_WARNING : LOG_NOTICE, event_name(kind), fields, "%s%s%s%s%s%s",
 		  service ? service : "", service ? ": " : "", backend ? "backend " : "",

@@ -36,6 +36,7 @@
 	  "a backend was removed: it drains until its last connection has ended")                  \
 	X(BACKEND_REMOVED, "backend-removed", "a backend is gone that was removed")                \
 	X(NO_BACKEND, "no-backend", "a service has no backend for new connections any more")       \
+	X(REPORTS_REFUSED, "reports-refused", "reports are refused, and their packets dropped")    \
 	X(WEIGHTS_MOVED, "weights-moved", "`weights: auto` has moved a weight by a fifth or more")
 
 enum event_kind {

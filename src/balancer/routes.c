@@ -10,15 +10,10 @@
 #include "balancer/changes.h"
 #include "balancer/members.h"
 #include "balancer/metrics.h"
+#include "balancer/refuse.h"
 #include "http/files.h"
 #include "http/metrics.h"
 #include "identity.h"
-
-static void refuse_service(struct http_request *request, const char *name)
-{
-	http_send_error(request, HTTP_NOTFOUND,
-			"there is no service \"%s\"; /api/v1/services lists those there are", name);
-}
 
 /* ?service=: only that one is wanted. False if there is none, and told. */
 static bool asked_for_service(struct http_request *request, const struct sources *sources,
@@ -29,7 +24,7 @@ static bool asked_for_service(struct http_request *request, const struct sources
 	*service = http_query(request, "service");
 	if (!*service || status_find_service(sources->status, *service, &i))
 		return true;
-	refuse_service(request, *service);
+	refuse_service(request, sources->status, *service);
 	return false;
 }
 
@@ -64,7 +59,7 @@ static void answer_service(struct http_request *request, void *context)
 	if (service)
 		http_send_json(request, HTTP_OK, service);
 	else
-		refuse_service(request, request->names[0]);
+		refuse_service(request, sources->status, request->names[0]);
 }
 
 /* The backend that the path names; false if there is none, and told. */
@@ -73,10 +68,7 @@ static bool find_backend(struct http_request *request, const struct sources *sou
 {
 	if (status_find(sources->status, request->names[0], request->names[1], i, j))
 		return true;
-	http_send_error(request, HTTP_NOTFOUND,
-			"there is no backend \"%s\" of a service \"%s\"; /api/v1/backends lists "
-			"those there are",
-			request->names[1], request->names[0]);
+	refuse_backend(request, sources->status, request->names[0], request->names[1]);
 	return false;
 }
 
@@ -154,7 +146,7 @@ static bool find_service(struct http_request *request, const struct sources *sou
 {
 	if (status_find_service(sources->status, request->names[0], i))
 		return true;
-	refuse_service(request, request->names[0]);
+	refuse_service(request, sources->status, request->names[0]);
 	return false;
 }
 

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "balancer.skel.h"
 #include "balancer/flows.h"
+#include "balancer/refusals.h"
 #include "balancer/status_private.h"
 #include "choose.h"
 #include "clock.h"
@@ -60,6 +62,7 @@ struct watch {
 	struct events *events;
 	struct watched *members; /* in the order of the samples */
 	struct watched_service *services;
+	struct refusals refusals;
 };
 
 /* What is seen of a member that nobody has looked at before. */
@@ -297,6 +300,7 @@ void watch_look(struct watch *watch)
 		look_at_service(watch, i, first);
 		first += dataplane->services[i].config->backend_count;
 	}
+	refusals_look(&watch->refusals, bpf_map__fd(dataplane->bpf->maps.verdicts), watch->events);
 }
 
 void watch_changed(struct watch *watch, size_t i, size_t j)

@@ -39,7 +39,7 @@ static int tell_map(const struct kernel *kernel, const char *name, int err, bool
 	else if (is_pinned(kernel, "application"))
 		answer_fail(
 			json,
-			"that instance is a server; ask a balancer's. Why responses bore no report, "
+			"that instance is a server; this is told by a balancer's. Why responses bore no report, "
 			"\"plimsoll show\" counts");
 	else if (err == -ENOENT)
 		answer_fail(

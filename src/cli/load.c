@@ -135,7 +135,7 @@ static int write_application(int map, const struct application *told)
 	return bpf_map_update_elem(map, &zero, told, BPF_ANY) ? -errno : 0;
 }
 
-static int tell(const struct request *request, const json_t *status)
+static int tell(const struct request *request, const char *instance, const json_t *status)
 {
 	const char *pins = json_string_value(json_object_get(status, "pins"));
 	struct application told = {
@@ -146,8 +146,10 @@ static int tell(const struct request *request, const json_t *status)
 	int err, map;
 
 	if (!pins) {
-		answer_fail(request->json, "that instance is no server; a load is told where the "
-					   "application runs");
+		answer_fail(request->json,
+			    "instance %s is no server; a load is told on the server where the "
+			    "application runs",
+			    instance);
 		return -EINVAL;
 	}
 	err = find_service(request, status, &told.service);
@@ -188,7 +190,7 @@ int load_command(int argc, char **argv)
 	status = answer_get(request.json, instance, STATUS_PATH);
 	if (!status)
 		return EXIT_FAILURE;
-	err = tell(&request, status);
+	err = tell(&request, instance, status);
 	json_decref(status);
 	if (!err && request.json)
 		print_told(&request);

@@ -197,6 +197,8 @@ const char *parse_interface(const struct field *field, const char *text, void *v
 		if (*c == '/' || *c == ':' || isspace((unsigned char)*c))
 			return "is not an interface's name";
 	}
+	if (!strcmp(text, "lo"))
+		return "is this host's own loopback, by which no client's packet comes";
 	strcpy(value, text);
 	return NULL;
 }

@@ -78,6 +78,8 @@
 	X(reports, BALANCER_LATER, "reports",                                                      \
 	  "a backend that does not report counts as loaded as the "                                \
 	  "mean of the others")                                                                    \
+	X(backends, BALANCER_LATER, "backends",                                                    \
+	  "a backend that is suspect or down gets no new connections, and the others its share")   \
 	X(keys, BALANCER_LATER, "keys",                                                            \
 	  "reports whose tag does not fit are dropped, with their packet")                         \
 	X(unknown_servers, BALANCER_LATER, "unknown-servers",                                      \

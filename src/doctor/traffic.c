@@ -253,6 +253,43 @@ void check_reports(const struct subject *subject, struct findings *findings)
 		saw(findings, RESULT_SKIPPED, "no service wants reports");
 }
 
+/* Whoever is down without a MAC address is what the check of next hops is about. */
+static bool is_out(const json_t *backend)
+{
+	const char *state = json_string_value(json_object_get(backend, "state"));
+
+	return state && (!strcmp(state, "suspect") || !strcmp(state, "down")) &&
+	       json_is_string(json_object_get(backend, "mac"));
+}
+
+static void tell_out(const json_t *service, const json_t *backend, struct findings *findings)
+{
+	const char *address = json_string_value(json_object_get(backend, "address"));
+	const char *cause = json_string_value(json_object_get(backend, "cause"));
+
+	saw(findings, RESULT_WRONG, "%s: %s is %s: it %s",
+	    json_string_value(json_object_get(service, "name")), address,
+	    json_string_value(json_object_get(backend, "state")), cause ? cause : "");
+	mend(findings, "plimsoll doctor # on %s: daemon, vip, listener, report-loop", address);
+}
+
+void check_backends(const struct subject *subject, struct findings *findings)
+{
+	json_t *service, *backend;
+	size_t i, j, asked = 0;
+
+	if (!is_watched(subject, findings))
+		return;
+	json_array_foreach (json_object_get(subject->after, "services"), i, service)
+		json_array_foreach (json_object_get(service, "backends"), j, backend) {
+			asked++;
+			if (is_out(backend))
+				tell_out(service, backend, findings);
+		}
+	if (!json_array_size(findings->list))
+		saw(findings, RESULT_OK, "none of %zu is suspect, or fails its check", asked);
+}
+
 /* ------------------------------------------------------------------- on a server */
 
 void check_balancer_heard(const struct subject *subject, struct findings *findings)

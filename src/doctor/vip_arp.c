@@ -172,9 +172,11 @@ static void judge_at_server(const struct search *search, const struct answers *a
 		mac_format(answer->mac, mac);
 		if (!balancer) {
 			saw(findings, RESULT_WRONG,
-			    "%s answers for %s, and is none of the balancers", mac, answer->vip);
+			    "%s answers for %s, and is none of `balancers` in the configuration",
+			    mac, answer->vip);
 			mend(findings,
-			     "sysctl -w net.ipv4.conf.all.arp_ignore=1 # on the machine with %s",
+			     "sysctl -w net.ipv4.conf.all.arp_ignore=1 # on the machine with %s; if that "
+			     "is the balancer, put its address among `balancers`",
 			     mac);
 		} else if (other) {
 			saw(findings, RESULT_WRONG, "balancers %s and %s both answer for %s", other,

@@ -292,6 +292,11 @@ answered() {
 	run -2 change undrain s1 --wait
 	run -1 change drain c1
 	says "there is no backend \"$(address c1)\" of a service \"web\""
+	says "it has: $(address s1), $(address s2)"
+	run -1 "$PLIMSOLL" drain "$(address s1)" web --instance "$(namespace b1)"
+	says "\"web\" is a service and \"$(address s1)\" a backend of it: the service comes first"
+	run -1 "$PLIMSOLL" drain wbe "$(address s1)" --instance "$(namespace b1)"
+	says 'there is no service "wbe"; there are: web'
 	run -1 change drain c1 --json
 	jq -e .error <<<"$output"
 	run -1 "$PLIMSOLL" drain web "$(address s1)" --instance "$(namespace s1)"

@@ -450,3 +450,16 @@ daemon_refuses() { # ROLE
 	[ "$status" -ne 124 ]
 	[[ $output == *"makes this a balancer's configuration; expected a server's"* ]]
 }
+
+# ------------------------------------------------------------------- what is typed wrongly
+
+@test "a file without its option, help as a verb" {
+	run -2 "$plimsoll" balancer file.yaml
+	[[ $output == *'unexpected "file.yaml"; did you mean "--config file.yaml"?'* ]]
+	run -2 "$plimsoll" reload file.yaml
+	[[ $output == *'unexpected "file.yaml"; see "plimsoll reload --help"'* ]]
+	run -0 "$plimsoll" help
+	[[ $output == *'usage: plimsoll VERB'* ]]
+	run -0 "$plimsoll" help drain
+	[[ $output == 'usage: plimsoll drain SERVICE BACKEND'* ]]
+}

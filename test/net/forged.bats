@@ -140,6 +140,29 @@ key() {
 	refused report-unkeyed 1 b1 forge_report c1 s1 s1 b1
 }
 
+# refusals BALANCER VERDICT: how many have been told in events.
+refusals() {
+	inside "$1" curl -sS "http://$LAB_LISTEN/api/v1/events" |
+		jq --arg verdict "$2" '[.events[] | select(.kind == "reports-refused" and (.cause | contains("as " + $verdict + " ")))] | length'
+}
+
+refusals_are_told() { # BALANCER VERDICT
+	[ "$(refusals "$1" "$2")" -ge 1 ]
+}
+
+@test "what is refused is in events and log, and not once for each packet" {
+	local before
+
+	wait_until 5 refusals_are_told b1 report-unkeyed
+	before=$(refusals b1 report-unkeyed)
+	for _ in 1 2 3; do
+		forge_report s3 s3 s3 b1
+		sleep 1.1
+	done
+	expect "$(refusals b1 report-unkeyed)" -le $((before + 1))
+	grep -q 'warning: .* packets with reports are dropped as report-unkeyed (report without a tag' "$STATE/b1/plimsoll.log"
+}
+
 # ------------------------------------------------------------------- how it is made
 
 @test "a report of another version, or with a length that does not fit, is refused" {

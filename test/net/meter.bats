@@ -419,7 +419,7 @@ tell() {
 	says "there is no service \"nobody\""
 	says "$LAB_VIP:80"
 	run -1 "$PLIMSOLL" load web 0.5 --instance "$(namespace b1)"
-	says 'no server'
+	says "instance $(namespace b1) is no server"
 }
 
 @test "--json: what has been told, and why not" {

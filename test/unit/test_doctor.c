@@ -428,6 +428,30 @@ static void reporting(void **state)
 	release(&subject);
 }
 
+#define STATE(state, mac)                                                                               \
+	"{\"services\": [{\"name\": \"web\", \"backends\": [{\"address\": \"10.1.0.11\", \"mac\": " mac \
+	", \"state\": \"" state "\", \"cause\": \"fails its check\"}]}]}"
+
+static enum result backend_in(const char *after)
+{
+	struct subject subject = watched(after, after);
+	enum result result = made(check_backends, &subject);
+
+	release(&subject);
+	return result;
+}
+
+static void backends_out(void **state)
+{
+	(void)state;
+	assert_int_equal(backend_in(STATE("healthy", "\"02:00:00:00:05:01\"")), RESULT_OK);
+	assert_int_equal(backend_in(STATE("draining", "\"02:00:00:00:05:01\"")), RESULT_OK);
+	assert_int_equal(backend_in(STATE("suspect", "\"02:00:00:00:05:01\"")), RESULT_WRONG);
+	assert_int_equal(backend_in(STATE("down", "\"02:00:00:00:05:01\"")), RESULT_WRONG);
+	/* That is told by the check of next hops. */
+	assert_int_equal(backend_in(STATE("down", "null")), RESULT_OK);
+}
+
 static void at_a_server(void **state)
 {
 	struct subject subject =
@@ -558,8 +582,8 @@ int main(void)
 		cmocka_unit_test(listeners),	   cmocka_unit_test(refusals),
 		cmocka_unit_test(order),	   cmocka_unit_test(flow_tables),
 		cmocka_unit_test(reporting),	   cmocka_unit_test(at_a_server),
-		cmocka_unit_test(differences),	   cmocka_unit_test(listening),
-		cmocka_unit_test(all_of_them),
+		cmocka_unit_test(backends_out),	   cmocka_unit_test(differences),
+		cmocka_unit_test(listening),	   cmocka_unit_test(all_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "balancer/events.h"
+#include "balancer/refusals.h"
 #include "http/metrics.h"
 
 struct world {
@@ -169,6 +170,23 @@ static void test_histogram(void **state)
 				     "h_sum{s=\"web\"} 3.65\nh_count{s=\"web\"} 4\n");
 }
 
+/* At once, then what has come since, once in a quiet time; and one that has stopped is not told again. */
+static void test_refusals(void **state)
+{
+	struct refusal refusal = {.told = 7};
+	uint64_t now = 1000;
+
+	(void)state;
+	assert_int_equal(refusal_due(&refusal, 7, now), 0);
+	assert_int_equal(refusal_due(&refusal, 9, now), 2);
+	assert_int_equal(refusal_due(&refusal, 500, now + REFUSALS_QUIET_NS - 1), 0);
+	assert_int_equal(refusal_due(&refusal, 510, now + REFUSALS_QUIET_NS), 501);
+	assert_int_equal(refusal_due(&refusal, 510, now + 9 * REFUSALS_QUIET_NS), 0);
+	assert_int_equal(refusal_due(&refusal, 511, now + 9 * REFUSALS_QUIET_NS), 1);
+	/* Counters that have been lost on the way to another daemon. */
+	assert_int_equal(refusal_due(&refusal, 3, now + 20 * REFUSALS_QUIET_NS), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +195,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_long_cause, open_world, close_world),
 		cmocka_unit_test(test_samples),
 		cmocka_unit_test(test_histogram),
+		cmocka_unit_test(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,6 +166,7 @@ static const struct wrong wrongs[] = {
 	{"interfaces: [abcdefghijklmnop]\n", CONFIG_BALANCER, 1, "interfaces",
 	 "longer than the 15"},
 	{"interfaces: [\"\"]\n", CONFIG_BALANCER, 1, "interfaces", "\"\" is empty"},
+	{"interfaces: [eth0, lo]\n", CONFIG_BALANCER, 1, "interfaces", "\"lo\" is this host's own"},
 	{"interfaces: [a/b]\n", CONFIG_BALANCER, 1, "interfaces", "is not an interface's name"},
 	{"interfaces: [..]\n", CONFIG_BALANCER, 1, "interfaces", "is not an interface's name"},
 	{"interfaces: [eth0, eth1, eth0]\n", CONFIG_BALANCER, 1, "interfaces",
