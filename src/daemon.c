@@ -12,14 +12,11 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "config/compare.h"
+#include "daemon_private.h"
 #include "log.h"
 
 #define EXIT_USAGE 2
 #define NEIGHBOUR_REFRESH_MS 1000
-#define PLACE_LOOK_MS 1000
-#define TAKEOVER_PATIENCE_SECONDS 10 /* as the texts have it */
 
 enum { CONFIG, INSTANCE, TAKEOVER, LOG_FORMAT, VERBOSE };
 
@@ -63,7 +60,7 @@ static void link_config(const struct daemon *daemon)
 			    path, config, strerror(errno));
 }
 
-static int open_host(struct daemon *daemon)
+int daemon_open_host(struct daemon *daemon)
 {
 	char path[PATH_MAX];
 	int err;
@@ -126,29 +123,6 @@ static void end(evutil_socket_t fd, short events, void *context)
 		sd_notify(0, "STOPPING=1");
 	}
 	event_base_loopbreak(daemon->base);
-}
-
-static char refusal[512];
-static size_t refusal_length;
-
-/* In a signal handler, because whatever keeps us from being ready may keep us from the loop, too. */
-static void give_up(int signal)
-{
-	(void)signal;
-	(void)!write(STDERR_FILENO, refusal, refusal_length);
-	_exit(EXIT_FAILURE);
-}
-
-/* Until daemon_take_place() has happened, the predecessor's daemon runs beside us. */
-static void limit_patience(const struct daemon *daemon)
-{
-	if (!daemon_succeeds(daemon))
-		return;
-	refusal_length =
-		log_compose(refusal, sizeof(refusal), LOG_ERROR, "takeover-failed",
-			    "not ready within 10 s: nothing is taken over, the other daemon stays");
-	signal(SIGALRM, give_up);
-	alarm(TAKEOVER_PATIENCE_SECONDS);
 }
 
 /* For people as check-config has it, for machines as any other line. */
@@ -220,66 +194,13 @@ int daemon_open(struct daemon *daemon, enum config_role role, int argc, char **a
 		return EXIT_FAILURE;
 	}
 	daemon->inherited = has_predecessor(&daemon->runtime);
-	limit_patience(daemon);
+	daemon_limit_patience(daemon);
 	/* The journal is the other daemon's as long as it runs. */
-	err = daemon_succeeds(daemon) ? 0 : open_host(daemon);
+	err = daemon_succeeds(daemon) ? 0 : daemon_open_host(daemon);
 	if (!err && !open_loop(daemon))
 		return 0;
 	daemon_close(daemon, !daemon->inherited);
 	return EXIT_FAILURE;
-}
-
-bool daemon_succeeds(const struct daemon *daemon)
-{
-	return daemon->runtime.holder >= 0;
-}
-
-void daemon_commit(struct daemon *daemon)
-{
-	if (daemon_succeeds(daemon))
-		alarm(0);
-}
-
-int daemon_take_place(struct daemon *daemon)
-{
-	int err;
-
-	if (!daemon_succeeds(daemon))
-		return 0;
-	sd_notifyf(0, "MAINPID=%d", getpid());
-	err = runtime_succeed(&daemon->runtime);
-	if (err)
-		log_error("the predecessor's lock cannot be had: %s", strerror(-err));
-	return err ? err : open_host(daemon);
-}
-
-static void look_at_place(evutil_socket_t fd, short events, void *context)
-{
-	struct daemon *daemon = context;
-	enum attachment worst = daemon->place->look(daemon->place_context);
-
-	(void)fd;
-	(void)events;
-	/* In this order: who holds the successor's lock until we have gone is alive. */
-	if (worst == ATTACHMENT_OURS || runtime_is_joined(&daemon->runtime))
-		return;
-	if (worst == ATTACHMENT_GONE) {
-		daemon->place->put_back(daemon->place_context);
-		return;
-	}
-	log_error(
-		"another daemon has replaced the programs, and ended before it told this one to go: "
-		"this one goes; the next one goes on with what is there");
-	daemon->leaves = true;
-	daemon_fail(daemon, -ESTALE);
-}
-
-int daemon_watch_place(struct daemon *daemon, const struct daemon_place *place, void *context)
-{
-	daemon->place = place;
-	daemon->place_context = context;
-	daemon->place_timer = daemon_every(daemon, PLACE_LOOK_MS, look_at_place, daemon);
-	return daemon->place_timer ? 0 : -ENOMEM;
 }
 
 static void receive_neighbours(evutil_socket_t fd, short events, void *context)
@@ -359,96 +280,6 @@ void daemon_ready(struct daemon *daemon, const char *format, ...)
 	link_config(daemon);
 	log_event(LOG_NOTICE, "ready", NULL, "ready: %s", text);
 	sd_notifyf(0, "READY=1\nSTATUS=%s", text);
-}
-
-static void hang_up(evutil_socket_t signal, short events, void *context)
-{
-	struct daemon *daemon = context;
-
-	(void)signal;
-	(void)events;
-	daemon->reload(daemon->reload_context);
-}
-
-int daemon_on_reload(struct daemon *daemon, void (*reload)(void *context), void *context)
-{
-	daemon->reload = reload;
-	daemon->reload_context = context;
-	daemon->hang_up = evsignal_new(daemon->base, SIGHUP, hang_up, daemon);
-	return daemon->hang_up && !event_add(daemon->hang_up, NULL) ? 0 : -ENOMEM;
-}
-
-void daemon_reloading(const struct daemon *daemon)
-{
-	if (daemon->ready)
-		sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-			   (unsigned long long)now_ns() / 1000);
-}
-
-void daemon_reloaded(const struct daemon *daemon)
-{
-	if (daemon->ready)
-		sd_notify(0, "READY=1");
-}
-
-static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
-{
-	return address_equal(a->address, b->address) && a->port == b->port;
-}
-
-int daemon_move_listen(struct daemon *daemon, const struct config *from, const struct config *to)
-{
-	if (from->listening == to->listening &&
-	    (!to->listening || same_endpoint(&from->listen, &to->listen)))
-		return 0;
-	return http_move_tcp(daemon->http, from->listening ? &from->listen : NULL,
-			     to->listening ? &to->listen : NULL);
-}
-
-void daemon_release_host(struct daemon *daemon, const struct config *gone,
-			 const struct config *stays)
-{
-	for (size_t i = 0; i < gone->interface_count; i++)
-		if (!config_has_interface(stays, gone->interfaces[i]))
-			host_take_back_sysctls(daemon->host, gone->interfaces[i]);
-	for (size_t i = 0; i < gone->service_count; i++) {
-		struct ip_address vip = gone->services[i].address.address;
-
-		if (config_has_address(stays, vip))
-			continue;
-		host_take_back_address(daemon->host, "lo", vip);
-		for (size_t j = 0; j < gone->interface_count; j++)
-			host_take_back_address(daemon->host, gone->interfaces[j], vip);
-	}
-}
-
-/* To be freed; NULL for want of memory. */
-static char *config_text(const struct config *config)
-{
-	struct config *staying = config_copy_staying(config);
-	char *text = NULL;
-	size_t length;
-	FILE *out = staying ? open_memstream(&text, &length) : NULL;
-
-	if (out) {
-		config_write(staying, out);
-		fclose(out);
-	}
-	config_free(staying);
-	return text;
-}
-
-void daemon_answer_config(const struct daemon *daemon, struct http_request *request)
-{
-	char *text = config_text(daemon->config);
-
-	if (text)
-		http_send_json(request, HTTP_OK,
-			       json_pack("{s:s,s:s,s:s}", "role", daemon->verb, "file",
-					 daemon->config_path, "config", text));
-	else
-		http_send_error(request, HTTP_INTERNAL, "out of memory");
-	free(text);
 }
 
 int daemon_run(struct daemon *daemon)
