@@ -17,6 +17,8 @@
 
 #define SUSPECT_AGE_TICKS (METER_TICKS(1) / 2)
 #define ELSEWHERE_AGE_TICKS METER_TICKS(300)
+/* As long as all that wait are owed an answer, and no others have come to be suspects, no more often. */
+#define KNOWN_PAUSE_NS 1000000000ULL
 /* Pauses are longer by so much than asking took. */
 #define PAUSE_FACTOR 100
 /* The kernel's times of a socket come in ticks of up to 10 ms. */
@@ -81,6 +83,13 @@ static bool is_empty(const struct bucket *bucket)
 	return !any;
 }
 
+/* Was it none yet when the sockets were last asked? */
+static bool is_new(const struct sweep *sweep, uint64_t value, uint64_t now)
+{
+	return meter_age(value, now) <=
+	       SUSPECT_AGE_TICKS + ((now - sweep->asked_ns) >> LATENCY_TICK_SHIFT);
+}
+
 static bool is_behind(const struct sweep *sweep, uint32_t bucket)
 {
 	return bucket >= meter_front(sweep->buckets);
@@ -102,8 +111,11 @@ static int look_at(struct sweep *sweep, uint32_t bucket, uint64_t now)
 		__u64 *slot = &sweep->meter[bucket].slot[i];
 		uint64_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
 
-		if (is_suspect(value, now) && suspect_add(sweep, bucket, slot, value))
-			return -ENOMEM;
+		if (is_suspect(value, now)) {
+			if (suspect_add(sweep, bucket, slot, value))
+				return -ENOMEM;
+			sweep->has_new |= is_new(sweep, value, now);
+		}
 		/* In the front whoever needs room takes it; behind, it is to be empty again. */
 		if (is_behind(sweep, bucket) && meter_is_stale(value, now))
 			clear(sweep, bucket, slot, value);
@@ -117,6 +129,7 @@ static int find_suspects(struct sweep *sweep, uint64_t now)
 	int err = 0;
 
 	sweep->count = 0;
+	sweep->has_new = false;
 	for (uint32_t i = 0; !err && i < end; i++)
 		if (!is_empty(&sweep->meter[i]))
 			err = look_at(sweep, i, now);
@@ -183,14 +196,13 @@ static int socket_seen(const struct nlmsghdr *message, void *context)
 	return MNL_CB_OK;
 }
 
-static int ask_sockets(struct sweep *sweep, uint8_t family)
+/* The older of two ways to ask, since it takes those of both families from one walk through all there are. */
+static int ask_sockets(struct sweep *sweep)
 {
 	char buffer[NETLINK_REQUEST_SIZE] __attribute__((aligned(8)));
-	struct nlmsghdr *request = netlink_begin(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
-	struct inet_diag_req_v2 *which = mnl_nlmsg_put_extra_header(request, sizeof(*which));
+	struct nlmsghdr *request = netlink_begin(buffer, TCPDIAG_GETSOCK, NLM_F_DUMP);
+	struct inet_diag_req *which = mnl_nlmsg_put_extra_header(request, sizeof(*which));
 
-	which->sdiag_family = family;
-	which->sdiag_protocol = IPPROTO_TCP;
 	which->idiag_ext = 1 << (INET_DIAG_INFO - 1);
 	which->idiag_states =
 		STATE(SOCKET_ESTABLISHED) | STATE(SOCKET_SYN_RECEIVED) | STATE(SOCKET_CLOSE_WAIT);
@@ -216,9 +228,10 @@ static int sweep_now(struct sweep *sweep, uint64_t now)
 
 	if (err || !sweep->count)
 		return err;
-	err = ask_sockets(sweep, AF_INET);
-	if (!err)
-		err = ask_sockets(sweep, AF_INET6);
+	if (!sweep->has_new && now < sweep->asked_ns + KNOWN_PAUSE_NS)
+		return 0;
+	sweep->asked_ns = now;
+	err = ask_sockets(sweep);
 	/* A half told list would make orphans of the rest. */
 	if (!err)
 		drop_suspects(sweep);
@@ -227,12 +240,13 @@ static int sweep_now(struct sweep *sweep, uint64_t now)
 
 int sweep_run(struct sweep *sweep)
 {
-	uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), now = now_ns();
+	uint64_t now = now_ns(), start;
 	int err;
 
 	if (now < sweep->not_before_ns ||
 	    (sweep->metrics->in_flight <= 0 && !sweep->metrics->spilled))
 		return 0;
+	start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	err = sweep_now(sweep, now);
 	/* Asking, too, is done in our time: the kernel fills its answer as we read. */
 	sweep->not_before_ns = now + PAUSE_FACTOR * (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start);

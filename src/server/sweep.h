@@ -4,15 +4,16 @@
  * packet has told: the connection vanished, or packets passed by while no program was attached. The sockets of
  * the host are asked, so that a request that takes an hour stays what it is.
  *
- * It asks only if there are requests older than half a second, and spends 1 % of its time at
- * most. A connection without a socket here (METER_ELSEWHERE) is given five minutes. Behind the meter's
- * front it looks only if something has spilled over; handshakes that have come to nothing go from
- * there, too, so that the front is enough again.
+ * It asks only if there are requests older than half a second, once a second if they are those of
+ * before, and spends 1 % of its time at most. A connection without a socket here (METER_ELSEWHERE) is
+ * given five minutes. Behind the meter's front it looks only if something has spilled over; handshakes
+ * that have come to nothing go from there, too, so that the front is enough again.
  */
 #ifndef PLIMSOLL_SERVER_SWEEP_H
 #define PLIMSOLL_SERVER_SWEEP_H
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,8 @@ struct sweep {
 	struct mnl_socket *sockets;
 	struct suspect *suspects; /* in the order of their buckets */
 	size_t count, room;
+	bool has_new; /* suspects, since the sockets were last asked */
+	uint64_t asked_ns;
 	uint64_t not_before_ns;
 };
 

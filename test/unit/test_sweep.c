@@ -130,6 +130,46 @@ static void where_nothing_has_spilled_over_only_the_front_is_read(void **state)
 	sweep_close(&sweep);
 }
 
+/* Who was a suspect when the sockets were last asked is owed an answer; a new one has to be asked for. */
+static void suspects_that_are_known_can_wait(void **state)
+{
+	__u64 *known, *new;
+	struct sweep sweep;
+
+	(void)state;
+	assert_int_equal(sweep_open(&sweep, meter, BUCKETS, &metrics), 0);
+	memset(meter, 0, BUCKETS * sizeof(*meter));
+	metrics = (struct metrics){.in_flight = 2};
+	known = slot_put(0, 0, METER_WAITING, 20);
+	sweep.asked_ns = now_ns() - 100000000;
+	assert_int_equal(sweep_run(&sweep), 0);
+	assert_true(*known);
+	new = slot_put(1, 0, METER_WAITING, 0);
+	*new = meter_again(*new, now_ns() - 550000000);
+	sweep.not_before_ns = 0;
+	assert_int_equal(sweep_run(&sweep), 0);
+	assert_false(*new);
+	assert_false(*known);
+	sweep_close(&sweep);
+}
+
+/* So that nobody stays who has ceased to be owed one. */
+static void nobody_waits_longer_than_a_second_to_be_asked_for(void **state)
+{
+	struct sweep sweep;
+	__u64 *known;
+
+	(void)state;
+	assert_int_equal(sweep_open(&sweep, meter, BUCKETS, &metrics), 0);
+	memset(meter, 0, BUCKETS * sizeof(*meter));
+	metrics = (struct metrics){.in_flight = 1};
+	known = slot_put(0, 0, METER_WAITING, 20);
+	sweep.asked_ns = now_ns() - 1000000000;
+	assert_int_equal(sweep_run(&sweep), 0);
+	assert_false(*known);
+	sweep_close(&sweep);
+}
+
 static void handshakes_behind_the_front_go_without_requests(void **state)
 {
 	struct sweep sweep;
@@ -155,6 +195,8 @@ int main(void)
 		cmocka_unit_test(without_requests_nobody_looks),
 		cmocka_unit_test(what_comes_to_nothing_goes),
 		cmocka_unit_test(where_nothing_has_spilled_over_only_the_front_is_read),
+		cmocka_unit_test(suspects_that_are_known_can_wait),
+		cmocka_unit_test(nobody_waits_longer_than_a_second_to_be_asked_for),
 		cmocka_unit_test(handshakes_behind_the_front_go_without_requests),
 	};
 
