@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """echo.py serve NAME: answers datagrams to port 7000, of both families, with its name and what came.
 echo.py send ADDRESS BYTES TIMES [df]: sends one datagram after the other, prints each answer.
+echo.py from PORT ADDRESS: sends one datagram from that port, so of the flow of those before; prints who answers.
 echo.py pieces ADDRESS ORDER...: one datagram in three fragments, in that order; prints the answer.
 echo.py http ADDRESS: GET /name in IPv6, each packet with hop-by-hop and destination options."""
 import hashlib
@@ -58,6 +59,15 @@ def send(address, length, times, df=""):
         report(own.recv(65536), data)
 
 
+def send_from(port, address):
+    own = socket.socket(family(address), socket.SOCK_DGRAM)
+    own.settimeout(WAIT)
+    own.bind(("", int(port)))
+    own.connect((address, PORT))
+    own.send(payload(20))
+    print(own.recv(65536).decode().split(" ")[0])
+
+
 def pieces(address, *order):
     """RFC 791: what is not last is a multiple of eight; the checksum of UDP may be 0."""
     own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -87,4 +97,4 @@ def get(address):
     print(connection.getresponse().read().decode().strip())
 
 
-{"serve": serve, "send": send, "pieces": pieces, "http": get}[sys.argv[1]](*sys.argv[2:])
+{"serve": serve, "send": send, "from": send_from, "pieces": pieces, "http": get}[sys.argv[1]](*sys.argv[2:])

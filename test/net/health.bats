@@ -14,7 +14,10 @@ setup_file() {
 }
 
 teardown() {
+	local pid
+
 	end_client_programs
+	[ ! -e "$BATS_TEST_TMPDIR/echo.pids" ] || while read -r pid; do kill "$pid"; done <"$BATS_TEST_TMPDIR/echo.pids"
 	inside switch nft delete table bridge lossy 2>/dev/null || true
 	lab plug s1 s2 s3
 	lab nginx
@@ -181,6 +184,79 @@ metric() {
 	end_nginx s1
 	wait_until 5 states_are down healthy healthy || fail "$(states)"
 	[[ $(events down s1) == *'connection refused'* ]]
+}
+
+# datagrams_of_every_port: a service of them, checked by the nginx that is on port 80.
+datagrams_of_every_port() {
+	local machine
+
+	lab config feedback=none
+	printf '  - {name: echo, address: "%s:*", protocol: udp, dead_flows: leave, health: %s, backends: [%s]}\n' "$LAB_VIP" \
+		'{check: tcp, port: 80, interval: 100ms, timeout: 90ms, rise: 2, fall: 2}' \
+		"{address: $(address s1)}, {address: $(address s2)}, {address: $(address s3)}" \
+		>>"$STATE/b1/balancer.yaml"
+	for machine in s1 s2 s3; do
+		inside "$machine" python3 "$BATS_TEST_DIRNAME/echo.py" serve "$machine" </dev/null >/dev/null 2>&1 3>&- &
+		echo $! >>"$BATS_TEST_TMPDIR/echo.pids"
+		wait_until 10 inside "$machine" bash -c "ss -Hlun | grep -q ':7000 '"
+	done
+	without_agents
+}
+
+states_of_echo_are() {
+	[ "$(show b1 '.services[] | select(.name == "echo") | [.backends[].state] | join(" ")')" = "$*" ]
+}
+
+# Of one flow; printed is who answers.
+datagram() {
+	inside c1 python3 "$BATS_TEST_DIRNAME/echo.py" from 5353 "$LAB_VIP" 3>&-
+}
+
+@test "a flow of datagrams leaves the server that goes down with the next one, and stays where it then is" {
+	local first other states=()
+
+	datagrams_of_every_port
+	wait_until 5 states_of_echo_are healthy healthy healthy || fail "$(show b1 .services[1])"
+	first=$(datagram)
+	expect "$(datagram)" = "$first"
+	# It still answers datagrams: who moves does so because it is down.
+	end_nginx "$first"
+	states=(healthy healthy healthy)
+	states[${first#s} - 1]=down
+	wait_until 5 states_of_echo_are "${states[@]}" || fail "$(show b1 .services[1])"
+	other=$(datagram)
+	[ -n "$other" ] && [ "$other" != "$first" ] || fail "of $first, then of $other"
+	lab nginx
+	wait_until 5 states_of_echo_are healthy healthy healthy || fail "$(show b1 .services[1])"
+	expect "$(datagram)" = "$other"
+}
+
+# dead_flows_are WHAT: and all are down.
+dead_flows_are() {
+	without_agents 'health={check: http, path: /name, expect: 204, interval: 100ms, timeout: 90ms, fall: 1}' "dead_flows=$1"
+	wait_until 5 states_are down down down || fail "$(states)"
+}
+
+has_grown() { # FILE SIZE
+	[ "$(stat -c %s "$1")" -gt "$2" ]
+}
+
+@test "connections of a server that is down go on or are reset, by choice" {
+	local download=$BATS_TEST_TMPDIR/download pid status=0
+
+	without_agents 'health={check: none}'
+	: >"$download"
+	inside c1 curl -sS --limit-rate 200k --max-time 60 -o "$download" "http://$LAB_VIP/100m" 3>&- 2>"$download.error" &
+	pid=$!
+	wait_until 5 has_grown "$download" 0
+	dead_flows_are leave
+	wait_until 5 has_grown "$download" "$(($(stat -c %s "$download") + 300000))"
+	dead_flows_are reset
+	wait "$pid" || status=$?
+	# Receiving has failed: 28 would be out of time.
+	expect "$status" -eq 56
+	[[ $(<"$download.error") == *[Rr]eset* ]]
+	holds "$(counter b1 flow-reset) > 0"
 }
 
 # all_down_is WHAT: and checks are soon over.

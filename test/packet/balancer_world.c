@@ -366,21 +366,27 @@ struct segment segment_to_service(void)
 	};
 }
 
-uint32_t world_send(const struct segment *segment)
+uint32_t world_send_frame(const struct frame *frame)
 {
 	struct outcome outcome;
-	struct frame frame;
 	uint32_t backend;
 	uint8_t mac[6];
 
-	frame_build(&frame, segment);
-	world_run(world.lan, &frame, &outcome);
+	world_run(world.lan, frame, &outcome);
 	for (backend = 1; backend <= BACKENDS; backend++) {
 		mac_parse(backend_mac(backend), mac);
 		if (!memcmp(outcome.frame.bytes, mac, sizeof(mac)))
 			return backend;
 	}
 	return 0;
+}
+
+uint32_t world_send(const struct segment *segment)
+{
+	struct frame frame;
+
+	frame_build(&frame, segment);
+	return world_send_frame(&frame);
 }
 
 uint64_t verdict_count(enum verdict verdict)

@@ -105,6 +105,7 @@ struct segment segment_to_service(void);
 
 /* Sends that packet by the LAN, and says which backend has got it (0 = none). */
 uint32_t world_send(const struct segment *segment);
+uint32_t world_send_frame(const struct frame *frame);
 
 const char *backend_mac(uint32_t backend);
 uint32_t backend_server(uint32_t backend); /* index into `loads` */
