@@ -85,6 +85,7 @@ struct choosing {
 #define KEY_SUSPECT (KEY_AVOIDED - 1) /* down, or does not answer: health.h */
 #define KEY_DRAINING (KEY_SUSPECT - 1) /* asks for no new connections */
 #define KEY_UNKNOWN (KEY_DRAINING - 1) /* no fresh report */
+#define KEY_FULL (KEY_UNKNOWN - 1) /* its accept queue is, or it mostly resets: server_load.h */
 
 /* More pending connections are as bad as these: keeps products of loads within 64 bits. */
 #define PENDING_MAX 65535
@@ -97,6 +98,12 @@ CHOOSE_INLINE __u64 load_in_flight(const struct candidate *candidate)
 	return ((__u64)candidate->in_flight + candidate->pending + 1) * candidate->cost;
 }
 
+/* Whatever else it reports: it would look idle to all but those who count its requests. */
+CHOOSE_INLINE int is_full(const struct candidate *candidate)
+{
+	return candidate->accept_queue == 65535;
+}
+
 /*
  * A measure of the whole server, as it will be with what is on the way: in proportion to its
  * requests. It says by itself how full the server is, so the weight has no part in it.
@@ -105,6 +112,8 @@ CHOOSE_INLINE __u64 load_projected(const struct candidate *candidate, __u64 meas
 {
 	__u64 requests = (__u64)candidate->in_flight + 1;
 
+	if (is_full(candidate))
+		return KEY_FULL;
 	return (measure + 1) * (requests + candidate->pending) * 256 / requests;
 }
 
@@ -169,6 +178,9 @@ CHOOSE_INLINE __u64 key_prequal(const struct candidate *candidate, const struct 
 {
 	__u64 requests = load_in_flight(candidate) >> (COST_BITS - HOT_BITS);
 
+	/* Of few servers one with very many requests makes all others cold, and is so itself. */
+	if (is_full(candidate))
+		return KEY_FULL;
 	return requests > choosing->hot ? KEY_HOT | requests : candidate->latency_us;
 }
 

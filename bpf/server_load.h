@@ -8,7 +8,8 @@
  * request met on its arrival; what is told is the one nearest to the in-flight of now (Prequal, NSDI 2024).
  *
  * penalty: a server that resets connections at once would look idle and draw everything. Each
- * reset counts as if it were a request for a while, which halves every 100 ms.
+ * reset counts as if it were a request for a while, which halves every 100 ms. By what else is measured it
+ * would look idle still: if it mostly resets, its accept queue is told to be full.
  */
 #ifndef PLIMSOLL_SERVER_LOAD_H
 #define PLIMSOLL_SERVER_LOAD_H
@@ -180,6 +181,14 @@ SERVER_LOAD_INLINE __u16 in_flight_told(const struct metrics *metrics, __u64 now
 	return penalty > 65535 ? 65535 : (__u16)penalty;
 }
 
+/* Of what is told as in flight, most is penalty. */
+SERVER_LOAD_INLINE int mostly_resets(const struct metrics *metrics, __u32 told)
+{
+	__s64 in_flight = metrics->in_flight;
+
+	return told > (in_flight < 0 ? 0 : 2 * in_flight);
+}
+
 /* Fills in the load; whose it is and to whom it is told, is the caller's. */
 SERVER_LOAD_INLINE void server_load_tell(const struct metrics *metrics,
 					 const struct application *application, __u64 now_ns,
@@ -190,7 +199,8 @@ SERVER_LOAD_INLINE void server_load_tell(const struct metrics *metrics,
 	report->in_flight = in_flight_told(metrics, now_ns);
 	report->utilisation = has_application ? application->utilisation : metrics->utilisation;
 	report->latency = load_report_float_encode(latency_now_us(metrics, now_ns));
-	report->accept_queue = metrics->accept_queue;
+	report->accept_queue =
+		mostly_resets(metrics, report->in_flight) ? 65535 : metrics->accept_queue;
 	report->flags = has_application ? LOAD_REPORT_APPLICATION : 0;
 }
 

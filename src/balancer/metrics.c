@@ -85,7 +85,7 @@ struct measured {
 	  "From a request's last byte to its answer's first, as last reported.",                   \
 	  (double)load_report_float_decode(m->load.latency) / 1e6)                                 \
 	X(queue, "server_accept_queue_ratio", "gauge",                                             \
-	  "How full the accept queue is, as last reported; 1 is full.",                            \
+	  "Part of the accept queue in use, as reported; 1 is full, or mostly resets.",            \
 	  m->load.accept_queue / 65535.0)                                                          \
 	X(age, "server_report_age_seconds", "gauge", "Age of the latest report.",                  \
 	  (double)(now_ns() - m->load.received_ns) / 1e9)

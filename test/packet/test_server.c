@@ -31,7 +31,7 @@ struct report_case {
 	enum skip skip;
 
 	uint8_t flags; /* of the report, beside K */
-	uint16_t in_flight, utilisation; /* utilisation: 0 = the usual */
+	uint16_t in_flight, utilisation, accept_queue; /* utilisation: 0 = the usual */
 	bool to_other; /* the second balancer gets it */
 	bool listened_to; /* there is somebody who would take connections */
 	bool decays; /* in_flight is what it is at first, and halves in every 101 ms from then on */
@@ -68,10 +68,16 @@ static const struct report_case cases[] = {
 	 .before = {.penalty = true, .in_flight = 7},
 	 .in_flight = 8,
 	 .skip = SKIP_STAMPED},
+	{.name = "with a penalty that is more than what is in flight",
+	 .before = {.penalty = true},
+	 .in_flight = 1,
+	 .accept_queue = 65535,
+	 .skip = SKIP_STAMPED},
 	{.name = "a refusal",
 	 .in = {.flags = TCP_RST | TCP_ACK},
 	 .handshake_known = true,
 	 .in_flight = 64, /* it has never answered anything: the penalty is as high as it gets */
+	 .accept_queue = 65535,
 	 .decays = true,
 	 .skip = SKIP_STAMPED},
 	{.name = "a refusal although somebody listens: a firewall's",
@@ -179,7 +185,7 @@ static uint8_t expected_option(const struct report_case *test, uint16_t in_fligh
 	put_16(&bytes[12], in_flight);
 	put_16(&bytes[14], test->utilisation ? test->utilisation : 0x8001);
 	put_16(&bytes[16], 0); /* nothing was ever answered */
-	put_16(&bytes[18], 0);
+	put_16(&bytes[18], test->accept_queue);
 	put_32(&bytes[20], 0x0a0b0c0d);
 	if (!test->before.keyed)
 		return length;

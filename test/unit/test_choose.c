@@ -152,6 +152,34 @@ static void test_worst_is_the_fullest(void **state)
 	assert_int_equal(load_worst(&candidate), load_accept_queue(&candidate));
 }
 
+/* By whatever is measured, and however idle it looks; who counts requests counts the penalty. */
+static void test_full_is_worse_than_any_load(void **state)
+{
+	struct choosing choosing = {.hot = ~0U};
+	struct candidate busy = {.cost = COST_ONE,
+				 .in_flight = 65535,
+				 .pending = PENDING_MAX,
+				 .utilisation = 65535,
+				 .accept_queue = 65534,
+				 .latency_us = ~0U,
+				 .application = 1};
+	struct candidate full = {.cost = COST_ONE, .accept_queue = 65535, .application = 1};
+
+	(void)state;
+	for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+		uint64_t load = load_by_signal(&full, signal);
+
+		if (signal == SIGNAL_IN_FLIGHT)
+			continue;
+		assert_true(load > load_by_signal(&busy, signal));
+		assert_true(load < KEY_UNKNOWN);
+	}
+	assert_true(key_prequal(&full, &choosing) > key_prequal(&busy, &choosing));
+	choosing.hot = 0;
+	assert_true(key_prequal(&full, &choosing) > key_prequal(&busy, &choosing));
+	assert_true(key_prequal(&full, &choosing) < KEY_UNKNOWN);
+}
+
 static void test_application_is_unknown_until_it_speaks(void **state)
 {
 	struct candidate candidate = a_candidate();
@@ -177,14 +205,14 @@ static void test_signals_do_not_overflow(void **state)
 			.cost = costs[i % 3],
 			.in_flight = requests[i / 3 % 3],
 			.pending = i / 9 ? requests[i / 9] == 65535 ? PENDING_MAX : 1 : 0,
-			.utilisation = 65535,
-			.accept_queue = 65535,
+			.utilisation = 65534,
+			.accept_queue = 65534,
 			.latency_us = ~0U,
 			.application = 1,
 		};
 		all = (unsigned __int128)it.in_flight + it.pending + 1;
 		assert_true(load_in_flight(&it) == all * it.cost);
-		assert_true(load_utilisation(&it) == 65536 * all * 256 / (it.in_flight + 1));
+		assert_true(load_utilisation(&it) == 65535 * all * 256 / (it.in_flight + 1));
 		assert_true(load_accept_queue(&it) == load_utilisation(&it));
 		assert_true(load_latency(&it) == (all << 32) * 256 / (it.in_flight + 1));
 	}
@@ -620,6 +648,7 @@ int main(void)
 		cmocka_unit_test(test_measures_are_projected),
 		cmocka_unit_test(test_weight_divides_requests_only),
 		cmocka_unit_test(test_worst_is_the_fullest),
+		cmocka_unit_test(test_full_is_worse_than_any_load),
 		cmocka_unit_test(test_application_is_unknown_until_it_speaks),
 		cmocka_unit_test(test_signals_do_not_overflow),
 		cmocka_unit_test(test_candidate_is_filled_from_the_report),
