@@ -277,6 +277,9 @@ answered() {
 	answered post 405
 	run -0 jq -r .error "$BATS_TEST_TMPDIR/answer"
 	says "changes are for the socket /run/plimsoll/$(namespace b1)/api.sock"
+	expect "$(stat -c '%a %U' "/run/plimsoll/$(namespace b1)/api.sock")" = '600 root'
+	run -1 setpriv --reuid=65534 --regid=65534 --clear-groups "$PLIMSOLL" weight web "$(address s1)" 2 --instance "$(namespace b1)"
+	says 'use sudo'
 	expect "$(backend s1 .weight)" = 1
 }
 

@@ -311,7 +311,7 @@ told() { # LINE KEY WORDS
 	told 5 policy '"fastest" is not known; expected power-of-choices, least-loaded,'
 }
 
-@test "feedback that is not built yet" {
+@test "an unknown way of feedback" {
 	balancer_file 'feedback: gossip' >file.yaml
 	check
 	told 5 feedback '"gossip" is not known; expected in-band, poll or none'

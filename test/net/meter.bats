@@ -4,9 +4,7 @@
 # (lab/worker), whatever becomes of the connections; the rest against the kernel's own figures.
 
 load helpers
-
-WORKER=$LAB_BUILD/worker
-LOAD=$LAB_BUILD/load
+load worker
 
 setup_file() {
 	open_lab clients=1 servers=1
@@ -29,67 +27,7 @@ teardown_file() {
 	[ -z "${LAB:-}" ] || lab down
 }
 
-# ------------------------------------------------------------------- the worker, and what it knows
-
-truth() {
-	printf '%s/s1/truth' "$STATE"
-}
-
-# Not by inside(): the process to be ended is to be the one that is remembered.
-
-# start_worker ARGUMENTS OF lab/worker...: on s1; its truth is ready when this returns.
-start_worker() {
-	rm -f "$(truth)"
-	ip netns exec "$(namespace s1)" "$WORKER" --name s1 --truth "$(truth)" "$@" </dev/null >"$STATE/s1/worker.log" 2>&1 3>&- &
-	echo $! >"$STATE/s1/worker.pid"
-	wait_until 5 grep -qw ready "$STATE/s1/worker.log" || fail "$(cat "$STATE/s1/worker.log")"
-}
-
-end_worker() { # [SIGNAL]
-	local pid
-
-	pid=$(pid_of "$STATE/s1/worker.pid") || return 0
-	kill "-${1:-TERM}" "$pid"
-	wait_until 5 process_gone "$pid"
-}
-
-# compare SECONDS FILTER: meter and truth, by jq.
-compare() {
-	python3 "$BATS_TEST_DIRNAME/meter.py" "$(pins)" "$(truth)" "$1" | tee "$BATS_TEST_TMPDIR/compared" |
-		jq -r "$2"
-}
-
-pins() {
-	show s1 .pins
-}
-
-metered() { # FIELD
-	show s1 ".load.$1"
-}
-
-in_flight_is() {
-	[ "$(python3 "$BATS_TEST_DIRNAME/meter.py" "$(pins)")" -eq "$1" ]
-}
-
-truth_is() {
-	holds "$(compare 0.05 .truth) == $1"
-}
-
-# Meter and worker agree on a number, and have a second to come to do so.
-both_say() {
-	wait_until 1 in_flight_is "$1" || fail "in_flight is $(metered in_flight), not $1"
-	holds "$(compare 0.1 .truth) == $1"
-}
-
-# worker_load ARGUMENTS OF lab/load...: in the background.
-worker_load() {
-	ip netns exec "$(namespace c1)" "$LOAD" "$@" </dev/null >"$BATS_TEST_TMPDIR/load.json" 2>&1 3>&- &
-	echo $! >"$BATS_TEST_TMPDIR/load.pid"
-}
-
-load_over() {
-	wait_until 30 process_gone "$(cat "$BATS_TEST_TMPDIR/load.pid")"
-}
+# ------------------------------------------------------------------- clients
 
 # hold COUNT [hold|idle]: connections of c1 that ask and wait; ends with its process.
 hold() {

@@ -45,6 +45,34 @@ setup() {
 	streams_unharmed agents-taken-over
 }
 
+# reload MACHINE [TEXT FOR ITS FILE, AS sed -i TAKES IT]
+reload() {
+	sed -i "${2:-}" "$STATE/$1/server.yaml"
+	"$PLIMSOLL" reload --instance "$(namespace "$1")" 3>&-
+}
+
+@test "agents read their files again: services and budgets come and go, a mistake changes nothing" {
+	local machine
+
+	for machine in s1 s2 s3 s4; do
+		cp "$STATE/$machine/server.yaml" "$BATS_TEST_TMPDIR/$machine.yaml"
+	done
+	streams_begin
+	for machine in s1 s2 s3 s4; do
+		reload "$machine" "s/^services:/report: {max_share: 1%}\n&\n  - {address: 10.1.0.110:81}/"
+	done
+	settle
+	reload s1 '1i nonsense: 1' && fail 'a mistake is no reason to refuse'
+	kill -HUP "$(pid_of "$STATE/s1/plimsoll.pid")"
+	settle
+	for machine in s1 s2 s3 s4; do
+		cp "$BATS_TEST_TMPDIR/$machine.yaml" "$STATE/$machine/server.yaml"
+		reload "$machine"
+	done
+	settle
+	streams_unharmed agents-reloaded
+}
+
 # What an agent leaves when it is killed goes on reporting; here that is taken away, too.
 @test "an agent dies with its programs: plain DSR, its load becomes unknown" {
 	streams_begin
