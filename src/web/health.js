@@ -103,7 +103,7 @@ function examine(backend, service, now) {
 		return findSilence(backend, now);
 	if (raw.accept_queue >= QUEUE_FULL)
 		return finding('bad', 'cannot accept its connections', 'cannot accept their connections',
-			`queue ${percent(raw.accept_queue)} full`);
+			raw.accept_queue < 1 ? `queue ${percent(raw.accept_queue)} full` : 'queue full, or it resets most');
 	if (isDeep(backend))
 		return {...finding('notice', 'lies too deep', 'lie too deep',
 			`${backend.judged.value.toFixed(1)} × the mean of the others`), deep: true};
