@@ -28,7 +28,7 @@ const struct option_row daemon_options[] = {
 	[TAKEOVER] =
 		{"--takeover", NULL,
 		 "beside the daemon that runs: get ready, take its place, and tell it to go; if "
-		 "not ready within 10 s, it stays",
+		 "not ready, and no further for 10 s, it stays",
 		 COMPLETE_NOTHING, false},
 	[LOG_FORMAT] = {"--log-format", "text|json",
 			"what a line of the log looks like; text if absent", COMPLETE_NOTHING,

@@ -37,6 +37,7 @@ struct daemon {
 	void *place_context;
 	struct event *place_timer;
 	bool ready;
+	bool limited; /* beside a predecessor, and not for ever */
 	bool leaves; /* told to go without taking anything back */
 	int failure; /* that has ended the loop */
 };
@@ -86,6 +87,9 @@ bool daemon_succeeds(const struct daemon *daemon);
 
 /* Whether a signal has asked us to end, which the loop will hear of: no place is taken any more then. */
 bool daemon_is_to_end(void);
+
+/* What takes long has come a step ahead: whoever waits for us may wait on. */
+void daemon_step(const struct daemon *daemon);
 
 /* All is ready, and from here on there is no way back: the programs are replaced next. */
 void daemon_commit(struct daemon *daemon);

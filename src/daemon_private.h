@@ -9,6 +9,6 @@
 int daemon_open_host(struct daemon *daemon);
 
 /* Until daemon_take_place() has happened, the predecessor's daemon runs beside us: not for ever. */
-void daemon_limit_patience(const struct daemon *daemon);
+void daemon_limit_patience(struct daemon *daemon);
 
 #endif

@@ -227,9 +227,32 @@ static int copy_hash(const struct copy *copy)
 	return err;
 }
 
+/* The kernel waits for all CPUs after each update of a map of maps, some 20 ms: so many are one. */
+#define INNER_BATCH 64
+
+struct inner_batch {
+	uint32_t keys[INNER_BATCH], maps[INNER_BATCH], count;
+};
+
+/* One of another kind is refused by the kernel, and made anew by us. */
+static void put_inner(const struct copy *copy, struct inner_batch *batch)
+{
+	uint32_t done = batch->count;
+
+	/* Kernels before 5.19 take only one at a time. */
+	if (bpf_map_update_batch(copy->to, batch->keys, batch->maps, &done, NULL))
+		for (uint32_t i = 0; i < batch->count; i++)
+			(void)bpf_map_update_elem(copy->to, &batch->keys[i], &batch->maps[i],
+						  BPF_ANY);
+	for (uint32_t i = 0; i < batch->count; i++)
+		close((int)batch->maps[i]);
+	batch->count = 0;
+}
+
 /* Inner maps are replaced whole and never written to, so that both can have them. */
 static int copy_inner(const struct copy *copy)
 {
+	struct inner_batch batch = {.count = 0};
 	uint32_t id;
 
 	for (uint32_t i = 0; i < copy->sides->old.max_entries; i++) {
@@ -237,10 +260,13 @@ static int copy_inner(const struct copy *copy)
 
 		if (map < 0)
 			continue;
-		/* One of another kind is refused by the kernel, and made anew by us. */
-		(void)bpf_map_update_elem(copy->to, &i, &map, BPF_ANY);
-		close(map);
+		batch.keys[batch.count] = i;
+		batch.maps[batch.count++] = (uint32_t)map;
+		if (batch.count == INNER_BATCH)
+			put_inner(copy, &batch);
 	}
+	if (batch.count)
+		put_inner(copy, &batch);
 	return 0;
 }
 

@@ -180,6 +180,7 @@ static void build_ring(size_t service, void *context)
 	struct balancer *balancer = context;
 
 	dataplane_build_ring(&balancer->dataplane, &balancer->dataplane.services[service]);
+	daemon_step(&balancer->daemon);
 }
 
 static void begin_rings(void *context)

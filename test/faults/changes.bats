@@ -117,6 +117,34 @@ survives_takeovers() {
 	survives_takeovers b1 rename error=ENOSPC 1 4 8
 }
 
+# more_services COUNT: in b1's file, behind "web". They have no clients, but rings.
+more_services() {
+	local number
+
+	for ((number = 1; number <= $1; number++)); do
+		echo "  - {name: more$number, address: \"10.77.0.$number:80\", ring_size: 1021, backends: [{address: $(address s1)}]}"
+	done >>"$STATE/b1/balancer.yaml"
+}
+
+@test "a takeover with many rings takes longer than 10 s, and is made: it gets ahead" {
+	local before began
+
+	cp "$STATE/b1/balancer.yaml" "$BATS_TEST_TMPDIR/b1"
+	more_services 130
+	"$PLIMSOLL" reload --instance "$(namespace b1)" 3>&-
+	before=$(pid_on b1)
+	began=$SECONDS
+	take_over b1 munmap delay_enter=100000 1+
+	expect $((SECONDS - began)) -gt 10
+	expect "$(pid_on b1)" != "$before"
+	clients_go_on 'a slow takeover'
+	kill "$STRACE"
+	cp "$BATS_TEST_TMPDIR/b1" "$STATE/b1/balancer.yaml"
+	lab kill b1
+	lab start b1
+	ends_well b1 'a slow takeover'
+}
+
 @test "Ctrl-C in a takeover" {
 	survives_takeovers b1 bpf signal=INT 5 50 150 200
 	survives_takeovers s1 bpf signal=INT 5 40 70 90

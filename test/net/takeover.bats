@@ -187,6 +187,22 @@ holds_no_more_than() { # MACHINE FILES
 	expect -z "$(inside b1 tc qdisc show dev eth0 clsact)"
 }
 
+# The kernel waits for all CPUs, some 20 ms, after each change in a map of maps: a ring at a time that was too long.
+@test "it takes over a thousand rings" {
+	local number
+
+	start_missing b1
+	cp "$STATE/b1/balancer.yaml" "$BATS_TEST_TMPDIR/b1"
+	for number in {1..1000}; do
+		echo "  - {name: more$number, address: \"10.77.0.1:$number\", ring_size: 251, backends: [{address: $(address s1)}]}"
+	done >>"$STATE/b1/balancer.yaml"
+	lab takeover b1
+	lab takeover b1
+	expect "$(show b1 '.services | length')" -eq 1001
+	lab stop b1
+	cp "$BATS_TEST_TMPDIR/b1" "$STATE/b1/balancer.yaml"
+}
+
 # tells_of_it MACHINE
 tells_of_it() {
 	grep -q 'eth0: somebody had taken a program of ours off; it is there again' "$STATE/$1/plimsoll.log"
