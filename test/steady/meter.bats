@@ -34,7 +34,9 @@ are_through() { # CONNECTIONS
 	worker_load --closed 11500 --duration 240s --timeout 30s
 	wait_until 200 are_through "$CONNECTIONS" || fail "only $(metered connections) connections"
 	expect "$(metered evicted)" -gt 0
-	expect "$(metered evicted)" -lt $((CONNECTIONS / 10))
+	# Of 11,500 that wait, thrown by chance into buckets of 8 for 10,000, a fifth finds no place; fewer, where
+	# they come one after another.
+	expect "$(metered evicted)" -lt $((CONNECTIONS / 4))
 	kill -9 "$(cat "$BATS_TEST_TMPDIR/load.pid")"
 	wait_until 5 process_gone "$(cat "$BATS_TEST_TMPDIR/load.pid")"
 	# Their requests wait at the worker, which finds out as it comes to them.
