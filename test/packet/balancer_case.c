@@ -187,7 +187,7 @@ static void check_output(const struct balancer_case *test, const struct frame *i
 		check_backend(test, backend);
 		expect_at_backend(in, backend, &expected);
 	}
-	if (test->output == TO_CLIENT || test->output == TO_HOST)
+	if (test->output == TO_CLIENT || test->output == TO_HOST || test->output == TO_US)
 		expect_without_option(test, &expected);
 	if (test->output == TO_HOST)
 		assert_note(outcome, client_interface(&segment));
@@ -222,10 +222,12 @@ static void check_verdict(const struct balancer_case *test, const struct state *
 }
 
 /* Is the report believed, whatever becomes of the packet afterwards? */
-static bool is_believed(enum verdict verdict)
+static bool is_believed(const struct balancer_case *test)
 {
-	return verdict == VERDICT_REPORT_TAKEN || verdict == VERDICT_REPORT_RESOLVING ||
-	       verdict == VERDICT_REPORT_NO_ROUTE;
+	if (test->verdict == VERDICT_REPORT_CHECK)
+		return test->report.sequence > test->before.sequence[test->report.backend - 1];
+	return test->verdict == VERDICT_REPORT_TAKEN || test->verdict == VERDICT_REPORT_RESOLVING ||
+	       test->verdict == VERDICT_REPORT_NO_ROUTE;
 }
 
 static void check_believed(const struct balancer_case *test, const struct load *before,
@@ -252,7 +254,7 @@ static void check_loads(const struct balancer_case *test, const struct state *be
 
 	for (backend = 1; backend <= BACKENDS; backend++) {
 		expected = before->loads[backend - 1];
-		if (is_believed(test->verdict) && backend == test->report.backend) {
+		if (is_believed(test) && backend == test->report.backend) {
 			check_believed(test, &expected, &after->loads[backend - 1]);
 			continue;
 		}

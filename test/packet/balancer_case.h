@@ -40,6 +40,7 @@ enum output {
 	TO_BACKEND,
 	TO_CLIENT, /* option out, to the client's next hop */
 	TO_HOST, /* option out, with a note to resolve() */
+	TO_US, /* option out */
 };
 
 #define BACKEND(number) (1 << (number))

@@ -181,6 +181,20 @@ static void choice_state_put(const struct before *before)
 	map_put(world.skeleton->maps.choice_states, &id, &state);
 }
 
+static void check_put(const struct before *before)
+{
+	const uint16_t port = htons(before->check_port);
+	const struct check_socket socket = {
+		.service = ip_address(VIP),
+		.server = ip_address(backend_address(1)),
+		.backend = 1,
+		.port = htons(VIP_PORT),
+	};
+
+	if (before->check_port)
+		map_put(world.skeleton->maps.check_sockets, &port, &socket);
+}
+
 static void backend_put(const struct before *before, uint32_t number)
 {
 	uint32_t weight = before->weight[number - 1] ? before->weight[number - 1] : 1;
@@ -250,7 +264,7 @@ void world_reset(const struct before *before)
 					skeleton->maps.verdicts,      skeleton->maps.backend_stats,
 					skeleton->maps.choice_states, skeleton->maps.flow_losses,
 					skeleton->maps.healths,	      skeleton->maps.fragments,
-					skeleton->maps.doubted};
+					skeleton->maps.doubted,	      skeleton->maps.check_sockets};
 	uint32_t i;
 
 	for (i = 0; i < sizeof(maps) / sizeof(*maps); i++)
@@ -259,6 +273,7 @@ void world_reset(const struct before *before)
 	settings_put(before);
 	service_put(before);
 	choice_state_put(before);
+	check_put(before);
 	for (i = 1; i <= BACKENDS; i++) {
 		backend_put(before, i);
 		load_put(before, i);

@@ -73,6 +73,7 @@ struct before {
 	bool one_bucket; /* a flow table of 8 flows */
 	uint8_t all_down; /* enum all_down */
 	uint8_t dead_flows; /* enum dead_flows */
+	uint16_t check_port; /* our own, of a check of the service; 0 = there is none */
 };
 
 struct world {

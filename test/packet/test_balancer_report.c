@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "balancer_case.h"
+#include "families.h"
 
 #include "load_report.h"
 
@@ -16,6 +17,7 @@
 #include "shared.h"
 
 #define KEYED LOAD_REPORT_KEYED
+#define CHECK_PORT 41000
 
 /* Offsets in a frame with the option directly behind the IP header. */
 enum option_offset {
@@ -39,6 +41,10 @@ enum option_offset {
 	.output = TO_CLIENT
 #define REFUSED(why) .direction = FROM_SERVICE, .verdict = VERDICT_REPORT_##why, .action = XDP_DROP
 #define LEFT_ALONE .direction = FROM_SERVICE, .verdict = VERDICT_NOT_OURS, .action = XDP_PASS
+#define CHECKED                                                                                    \
+	.direction = FROM_SERVICE, .verdict = VERDICT_REPORT_CHECK, .action = XDP_PASS,            \
+	.output = TO_US
+#define TO_CHECK .destination = BALANCER, .destination_port = CHECK_PORT
 
 static const struct balancer_case believed[] = {
 	{
@@ -168,6 +174,33 @@ static const struct balancer_case believed[] = {
 		.report = {.backend = 1, .sequence = 1},
 		REFUSED(NO_ROUTE),
 	},
+	{
+		.name = "on the answer to a check, which is the host's",
+		.before = {.check_port = CHECK_PORT},
+		.in = {TO_CHECK, .payload = 100},
+		.report = {.backend = 1, .sequence = 1},
+		CHECKED,
+	},
+	{
+		.name = "on the answer to a check, with a key",
+		.before = {.check_port = CHECK_PORT, .keyed = true},
+		.in = {TO_CHECK, .flags = TCP_SYN | TCP_ACK},
+		.report = {.backend = 1, .sequence = 1, .flags = KEYED},
+		CHECKED,
+	},
+	{
+		.name = "to an address of ours, but of no check",
+		.in = {TO_CHECK},
+		.report = {.backend = 1, .sequence = 1},
+		REFUSED(NO_ROUTE),
+	},
+	{
+		.name = "to another port than a check's",
+		.before = {.check_port = CHECK_PORT + 1},
+		.in = {TO_CHECK},
+		.report = {.backend = 1, .sequence = 1},
+		REFUSED(NO_ROUTE),
+	},
 };
 
 static const struct balancer_case old[] = {
@@ -200,6 +233,13 @@ static const struct balancer_case old[] = {
 		.before = {.sequence = {100}, .age_ms = {60000}, .keyed = true},
 		.report = {.backend = 1, .sequence = 100, .flags = KEYED},
 		OLD,
+	},
+	{
+		.name = "old on the answer to a check, which is the host's all the same",
+		.before = {.sequence = {100}, .check_port = CHECK_PORT},
+		.in = {TO_CHECK},
+		.report = {.backend = 1, .sequence = 100},
+		CHECKED,
 	},
 };
 
@@ -461,6 +501,20 @@ static int run_without_forwarding(void)
 			.name = "two interfaces, of which nobody knows which",
 			.report = {.backend = 1, .sequence = 1},
 			REFUSED(NO_ROUTE),
+		},
+		{
+			.name = "the answer to a check needs no way on",
+			.before = {.check_port = CHECK_PORT},
+			.in = {TO_CHECK},
+			.report = {.backend = 1, .sequence = 1},
+			CHECKED,
+		},
+		{
+			.name = "likewise with one interface",
+			.before = {.check_port = CHECK_PORT, .one_interface = true},
+			.in = {TO_CHECK},
+			.report = {.backend = 1, .sequence = 1},
+			CHECKED,
 		},
 	};
 	int failed;
