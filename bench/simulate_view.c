@@ -88,7 +88,7 @@ static inline void *bpf_map_lookup_elem(void *map, const void *key)
 
 static int policy_by_name(const char *name)
 {
-#define POLICY_NAMED(symbol, text, candidates, key, sentence)                                      \
+#define POLICY_NAMED(symbol, text, candidates, key, evens, sentence)                               \
 	if (!strcmp(name, text))                                                                   \
 		return POLICY_##symbol;
 	POLICIES(POLICY_NAMED)

@@ -26,18 +26,30 @@ enum candidates {
 	CANDIDATES_NEXT, /* one: the next slot of the ring's schedule */
 };
 
+/*
+ * What a policy keeps in proportion to weight, so far as it can: requests in flight, or whatever the signal is
+ * of. For auto weights, src/weighting.h.
+ */
+enum evens {
+	EVENS_NOTHING,
+	EVENS_LOAD,
+	EVENS_REQUESTS,
+};
+
 #define POLICIES(X)                                                                                 \
-	X(POWER_OF_CHOICES, "power-of-choices", CANDIDATES_RING, key_load,                          \
+	X(POWER_OF_CHOICES, "power-of-choices", CANDIDATES_RING, key_load, EVENS_LOAD,              \
 	  "of `choices` candidates the least loaded")                                               \
-	X(LEAST_LOADED, "least-loaded", CANDIDATES_ALL, key_load,                                   \
+	X(LEAST_LOADED, "least-loaded", CANDIDATES_ALL, key_load, EVENS_LOAD,                       \
 	  "of all backends the least loaded")                                                       \
-	X(PREQUAL, "prequal", CANDIDATES_RING, key_prequal,                                         \
+	X(PREQUAL, "prequal", CANDIDATES_RING, key_prequal, EVENS_REQUESTS,                         \
 	  "of the candidates with few requests the fastest, else the one with the fewest requests") \
-	X(WEIGHTED_RANDOM, "weighted-random", CANDIDATES_ALL, key_spare,                            \
+	X(WEIGHTED_RANDOM, "weighted-random", CANDIDATES_ALL, key_spare, EVENS_NOTHING,             \
 	  "at random, in proportion to the capacity to spare")                                      \
-	X(ROUND_ROBIN, "round-robin", CANDIDATES_NEXT, key_none, "in turn, by weight")              \
-	X(RANDOM, "random", CANDIDATES_RANDOM, key_none, "at random, by weight")                    \
-	X(MAGLEV, "maglev", CANDIDATES_HASH, key_none, "by the hash of the flow, by weight")
+	X(ROUND_ROBIN, "round-robin", CANDIDATES_NEXT, key_none, EVENS_NOTHING,                     \
+	  "in turn, by weight")                                                                     \
+	X(RANDOM, "random", CANDIDATES_RANDOM, key_none, EVENS_NOTHING, "at random, by weight")     \
+	X(MAGLEV, "maglev", CANDIDATES_HASH, key_none, EVENS_NOTHING,                               \
+	  "by the hash of the flow, by weight")
 
 #define SIGNALS(X)                                                                                 \
 	X(IN_FLIGHT, "in-flight", load_in_flight, "requests waiting for an answer")                \
@@ -49,7 +61,7 @@ enum candidates {
 	X(WORST, "worst", load_worst, "the fullest of utilisation and accept queue")
 
 enum policy {
-#define POLICY_ENUM(symbol, name, candidates, key, sentence) POLICY_##symbol,
+#define POLICY_ENUM(symbol, name, candidates, key, evens, sentence) POLICY_##symbol,
 	POLICIES(POLICY_ENUM)
 #undef POLICY_ENUM
 		POLICY_COUNT
@@ -268,7 +280,7 @@ CHOOSE_INLINE __u64 key_by_policy(const struct candidate *candidate,
 				  const struct choosing *choosing, enum policy policy)
 {
 	switch (policy) {
-#define POLICY_CASE(symbol, name, candidates, key, sentence)                                       \
+#define POLICY_CASE(symbol, name, candidates, key, evens, sentence)                                \
 	case POLICY_##symbol:                                                                      \
 		return key(candidate, choosing);
 		POLICIES(POLICY_CASE)
@@ -281,7 +293,7 @@ CHOOSE_INLINE __u64 key_by_policy(const struct candidate *candidate,
 CHOOSE_INLINE enum candidates candidates_of(enum policy policy)
 {
 	switch (policy) {
-#define POLICY_CANDIDATES(symbol, name, candidates, key, sentence)                                 \
+#define POLICY_CANDIDATES(symbol, name, candidates, key, evens, sentence)                          \
 	case POLICY_##symbol:                                                                      \
 		return candidates;
 		POLICIES(POLICY_CANDIDATES)
@@ -291,19 +303,27 @@ CHOOSE_INLINE enum candidates candidates_of(enum policy policy)
 	}
 }
 
+CHOOSE_INLINE enum evens evened_by(enum policy policy)
+{
+	switch (policy) {
+#define POLICY_EVENS(symbol, name, candidates, key, evens, sentence)                               \
+	case POLICY_##symbol:                                                                      \
+		return evens;
+		POLICIES(POLICY_EVENS)
+#undef POLICY_EVENS
+	default:
+		return EVENS_NOTHING;
+	}
+}
+
 /* Does that keep requests in flight in proportion to weight, so far as it can? For the slow loop: src/weighting.h. */
 CHOOSE_INLINE int is_proportional(enum policy policy, enum signal signal, __u32 choices)
 {
-	switch (policy) {
-	case POLICY_POWER_OF_CHOICES:
-		return choices > 1 && signal == SIGNAL_IN_FLIGHT;
-	case POLICY_LEAST_LOADED:
-		return signal == SIGNAL_IN_FLIGHT;
-	case POLICY_PREQUAL:
-		return choices > 1;
-	default:
+	enum evens evens = evened_by(policy);
+
+	if (candidates_of(policy) == CANDIDATES_RING && choices < 2)
 		return 0;
-	}
+	return evens == EVENS_REQUESTS || (evens == EVENS_LOAD && signal == SIGNAL_IN_FLIGHT);
 }
 
 /* ---------------------------------------------------------------- candidates */

@@ -316,6 +316,25 @@ static void test_reports_grow_stale(void **state)
 
 /* ------------------------------------------------------------------ policies */
 
+/* What auto weights may take for granted. */
+static void test_who_keeps_requests_in_proportion(void **state)
+{
+	(void)state;
+	for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+		int by_requests = signal == SIGNAL_IN_FLIGHT;
+
+		assert_int_equal(is_proportional(POLICY_POWER_OF_CHOICES, signal, 2), by_requests);
+		assert_int_equal(is_proportional(POLICY_POWER_OF_CHOICES, signal, 1), 0);
+		assert_int_equal(is_proportional(POLICY_LEAST_LOADED, signal, 1), by_requests);
+		assert_int_equal(is_proportional(POLICY_PREQUAL, signal, 2), 1);
+		assert_int_equal(is_proportional(POLICY_PREQUAL, signal, 1), 0);
+		assert_int_equal(is_proportional(POLICY_WEIGHTED_RANDOM, signal, 2), 0);
+		assert_int_equal(is_proportional(POLICY_ROUND_ROBIN, signal, 2), 0);
+		assert_int_equal(is_proportional(POLICY_RANDOM, signal, 2), 0);
+		assert_int_equal(is_proportional(POLICY_MAGLEV, signal, 2), 0);
+	}
+}
+
 static const struct choosing cold_below_ten = {.hot = 10 << HOT_BITS};
 
 static struct candidate prequal_candidate(uint32_t in_flight, uint32_t latency_us)
@@ -657,6 +676,7 @@ int main(void)
 		cmocka_unit_test(test_pending_wraps),
 		cmocka_unit_test(test_pending_is_bounded),
 		cmocka_unit_test(test_reports_grow_stale),
+		cmocka_unit_test(test_who_keeps_requests_in_proportion),
 		cmocka_unit_test(test_policies_by_name),
 		cmocka_unit_test(test_prequal_rule),
 		cmocka_unit_test(test_prequal_extremes),
