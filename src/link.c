@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "log.h"
 #include "neighbour.h"
 #include "netlink.h"
 
@@ -53,6 +54,14 @@ int link_get(const char *name, struct link_info *link)
 	if (!*name || strlen(name) >= IFNAMSIZ)
 		return -ENODEV;
 	return link_ask(name, 0, link);
+}
+
+void link_warn_if_down(const char *name, const struct link_info *link)
+{
+	if (!link->up)
+		log_warning("interfaces: \"%s\" is down or has no carrier: no packet comes by it; "
+			    "`ip link set %s up`, or look at the cable",
+			    name, name);
 }
 
 int link_get_by_index(int index, struct link_info *link)

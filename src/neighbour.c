@@ -70,6 +70,11 @@ struct ip_address source_towards(struct ip_address destination)
 	return source;
 }
 
+bool is_own_address(struct ip_address address)
+{
+	return address_is_set(address) && address_equal(source_towards(address), address);
+}
+
 static void neighbour_lose(struct neighbour *neighbour)
 {
 	neighbour->resolved = false;

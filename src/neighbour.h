@@ -22,6 +22,9 @@ struct link_info {
 int link_get(const char *name, struct link_info *link);
 int link_get_by_index(int index, struct link_info *link);
 
+/* Warns if no packet comes by it now. */
+void link_warn_if_down(const char *name, const struct link_info *link);
+
 /* The driver's name, such as veth; empty if it says none. */
 #define LINK_DRIVER_MAX 32
 void link_driver(const char *name, char driver[LINK_DRIVER_MAX]);
@@ -35,6 +38,9 @@ int link_read(const struct nlmsghdr *message, void *link);
  * None if there is no route.
  */
 struct ip_address source_towards(struct ip_address destination);
+
+/* Whether it is this host's own address, so that nobody else can be asked for its MAC. */
+bool is_own_address(struct ip_address address);
 
 struct neighbour {
 	struct ip_address address; /* as asked for */

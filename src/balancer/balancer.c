@@ -287,10 +287,14 @@ static void tell_silent(struct balancer *balancer, const struct balanced_service
 		if (member->neighbour.resolved || told[member->server])
 			continue;
 		told[member->server] = true;
-		events_add(balancer->sources.events, EVENT_NO_NEIGHBOUR, NULL,
-			   address_format(member->config->address, text),
-			   "does not answer %s; it is asked again each second",
-			   address_asked_by(member->config->address));
+		address_format(member->config->address, text);
+		if (is_own_address(member->config->address))
+			events_add(balancer->sources.events, EVENT_NO_NEIGHBOUR, NULL, text,
+				   "is this host's own address; a backend is another machine");
+		else
+			events_add(balancer->sources.events, EVENT_NO_NEIGHBOUR, NULL, text,
+				   "does not answer %s; it is asked again each second",
+				   address_asked_by(member->config->address));
 	}
 }
 

@@ -50,6 +50,7 @@ int dataplane_enter_interface(struct dataplane *dataplane, const char *name)
 			  strerror(-err));
 		return err;
 	}
+	link_warn_if_down(name, &link);
 	interface = &dataplane->interfaces[dataplane->interface_count];
 	*interface = (struct attached_interface){
 		.ifindex = link.index,

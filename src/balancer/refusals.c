@@ -28,9 +28,9 @@ uint64_t refusal_due(struct refusal *refusal, uint64_t count, uint64_t now)
 static void tell(struct events *events, uint32_t verdict, uint64_t count)
 {
 	events_add(events, EVENT_REPORTS_REFUSED, NULL, NULL,
-		   "%" PRIu64 " packets with reports are dropped as %s (%s); whose they are: "
-		   "plimsoll trace --verdict %s",
-		   count, verdicts[verdict].name, verdicts[verdict].sentence,
+		   "packets with reports dropped as %s (%s): %" PRIu64
+		   "; whose they are: plimsoll trace --verdict %s",
+		   verdicts[verdict].name, verdicts[verdict].sentence, count,
 		   verdicts[verdict].name);
 }
 

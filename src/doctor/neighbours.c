@@ -11,6 +11,7 @@
 #include "doctor/checks.h"
 #include "doctor/plan.h"
 #include "doctor/probe.h"
+#include "neighbour.h"
 #include "next_hop.h"
 
 #define ECHOES_MAX 64
@@ -69,7 +70,12 @@ static void judge_next_hop(const struct subject *subject, struct mnl_socket *soc
 
 	if (address_parse(text, &address))
 		return;
-	if (next_hop_look_up(socket, address, &hop)) {
+	if (is_own_address(address)) {
+		saw(findings, RESULT_WRONG, "%s %s is this host's own address",
+		    partner_name(subject), text);
+		mend(findings, "plimsoll check-config --explain %s # name another machine's",
+		     role_name(subject));
+	} else if (next_hop_look_up(socket, address, &hop)) {
 		saw(findings, RESULT_UNKNOWN, "the kernel does not say how %s is reached", text);
 	} else if (!hop.ifindex) {
 		saw(findings, RESULT_WRONG, "%s %s: there is no route to it", partner_name(subject),

@@ -108,6 +108,7 @@ int server_settings_fill(struct server_settings *settings, const struct config *
 			  config->interfaces[0], strerror(-err));
 		return err;
 	}
+	link_warn_if_down(config->interfaces[0], &link);
 	*ifindex = link.index;
 	settings->mtu = link.mtu;
 	return find_server_id(config, &settings->server_id);

@@ -123,8 +123,10 @@ static void tell_balancer(const struct neighbour *neighbour, const struct peer *
 			  mac_format(neighbour->mac, mac));
 	else
 		log_event(LOG_WARNING, "no-neighbour", fields,
-			  "balancer %s does not answer ARP: it gets no reports; it has had %lld",
-			  address, fields[1].number);
+			  "balancer %s %s: it gets no reports; it has had %lld", address,
+			  is_own_address(neighbour->address) ? "is this host itself" :
+							       "does not answer ARP",
+			  fields[1].number);
 }
 
 static const struct peer *find_peer(const struct server_daemon *server, struct ip_address address)

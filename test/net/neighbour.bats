@@ -48,6 +48,24 @@ served_by() {
 	expect "$(counter b1 no-neighbour)" -eq 0
 }
 
+@test "what nobody can answer is told for what it is: an interface that is down, an address of one's own" {
+	local file=$STATE/b1/balancer.yaml
+
+	lab stop all
+	cp "$file" "$BATS_TEST_TMPDIR/original.yaml"
+	sed -i "s/$(address s3),/$(address b1),/" "$file"
+	link b1 down
+	lab start b1
+	grep -q 'warning: interfaces: "eth0" is down or has no carrier' "$STATE/b1/plimsoll.log"
+	link b1 up
+	grep -q "warning: backend $(address b1) is this host's own address" "$STATE/b1/plimsoll.log"
+	run -1 lab plimsoll b1 doctor --json
+	run -0 jq -r '.checks[] | select(.name == "next-hops").findings[].saw' <<<"$output"
+	says "backend $(address b1) is this host's own address"
+	lab stop b1
+	cp "$BATS_TEST_TMPDIR/original.yaml" "$file"
+}
+
 @test "a backend that goes away is left alone within seconds, and served when it is back" {
 	link s3 down
 	wait_until 10 backend_is s3 .state down
