@@ -37,14 +37,24 @@ def syn(source, target, port):
     return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + tcp
 
 
-def flood(target, port, mac, count, rate=None):
-    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    link.bind(("eth0", 0))
-    own = link.getsockname()[4]
-    ethernet = bytes.fromhex(mac.replace(":", "")) + own + b"\x08\x00"
-    for _ in range(count):
+class Forger:
+    """Sends SYNs of invented clients to a MAC address."""
+
+    def __init__(self, target, port, mac):
+        self.target, self.port = target, port
+        self.link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.link.bind(("eth0", 0))
+        self.ethernet = bytes.fromhex(mac.replace(":", "")) + self.link.getsockname()[4] + b"\x08\x00"
+
+    def send(self):
         # 198.18.0.0/15 is for measurements (RFC 2544)
-        link.send(ethernet + syn(0xC6120000 + random.getrandbits(17), target, port))
+        self.link.send(self.ethernet + syn(0xC6120000 + random.getrandbits(17), self.target, self.port))
+
+
+def flood(target, port, mac, count, rate=None):
+    forger = Forger(target, port, mac)
+    for _ in range(count):
+        forger.send()
         if rate:
             time.sleep(1 / rate)
 
@@ -74,4 +84,5 @@ def main():
         sys.stdin.read()
 
 
-main()
+if __name__ == "__main__":
+    main()

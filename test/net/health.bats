@@ -36,9 +36,9 @@ without_agents() {
 	lab plimsoll b1 reload
 }
 
-# knock_start RATE SECONDS: new connections in the background, whatever becomes of those before.
+# knock_start RATE SECONDS [/name FORGED MAC]: new connections in the background, whatever becomes of those before.
 knock_start() {
-	ip netns exec "$(namespace c1)" "$BATS_TEST_DIRNAME/knock.py" "$LAB_VIP" "$1" "$2" \
+	ip netns exec "$(namespace c1)" "$BATS_TEST_DIRNAME/knock.py" "$LAB_VIP" "$@" \
 		>"$BATS_TEST_TMPDIR/knock" 2>&1 3>&- &
 	echo $! >"$BATS_TEST_TMPDIR/knock.pid"
 	wait_until 20 grep -qs started "$BATS_TEST_TMPDIR/knock"
@@ -100,6 +100,11 @@ states_are() {
 	wait_until 20 states_are healthy healthy healthy || fail "$(states)"
 }
 
+# Packets that the network of a test has lost.
+lost() {
+	inside switch nft list counters table bridge lossy | awk '$1 == "packets" { print $2 }'
+}
+
 @test "a network that loses all reports empties no pool" {
 	local before
 
@@ -120,9 +125,71 @@ states_are() {
 	# What is lost is sent again; that is slow, and a client may lose patience.
 	expect "$(knock_result '.begun - .answered')" -le 3
 	expect "$(knock_result '.names | length')" -eq 3
-	holds "$(inside switch nft list counters table bridge lossy | awk '$1 == "packets" { print $2 }') > 0"
+	holds "$(lost) > 0"
 	expect "$(counter b1 report-taken)" -eq "$before"
 	expect "$(states)" = 'healthy healthy healthy'
+}
+
+suspicions() { # ever, of anybody
+	curl -sS --unix-socket "/run/plimsoll/$LAB-b1/api.sock" http://x/api/v1/events |
+		jq '[.events[] | select(.kind == "suspect" or .kind == "down")] | length'
+}
+
+# nobody_is_suspected SECONDS: while knock.py goes on, and each server is sent connections.
+nobody_is_suspected() {
+	local before machine sent=()
+
+	before=$(suspicions)
+	for machine in s1 s2 s3; do
+		sent+=("$(backend "$machine" .connections)")
+	done
+	sleep "$1"
+	expect "$(suspicions)" -eq "$before"
+	expect "$(states)" = 'healthy healthy healthy'
+	for machine in s1 s2 s3; do
+		holds "$(backend "$machine" .connections) - ${sent[${machine#s} - 1]} > 20"
+	done
+}
+
+@test "a network that loses one SYN in ten, and one SYN-ACK, makes no server suspect" {
+	inside switch nft -f - <<-END
+		table bridge lossy {
+			counter lost { }
+			chain forward {
+				type filter hook forward priority 0
+				iifname b1 tcp flags & (syn | ack) == syn numgen random mod 10 == 0 counter name lost drop
+				iifname != b1 tcp flags & (syn | ack) == (syn | ack) numgen random mod 10 == 0 counter name lost drop
+			}
+		}
+	END
+	knock_start 300 30
+	nobody_is_suspected 3
+	holds "$(lost) > 50"
+	knock_result .
+	# Some lose theirs again and again, and their patience.
+	expect "$(knock_result '.begun - .answered')" -le 30
+}
+
+# Few connections to each server: several times a second a tenth of one goes by with none, but with SYNs of the flood.
+# By hash, because a flood's SYNs stay pending: by load a server may get no connection for a while, but these.
+@test "nor does a flood of SYNs that nobody means, once it is known" {
+	local before
+
+	lab config policy=maglev
+	lab plimsoll b1 reload
+	# What a handshake takes is known, and then what goes unanswered.
+	knock_start 300 30
+	knock_result .
+	holds "$(show b1 '[.services[0].backends[].handshake_us] | min') > 0"
+	knock_start 300 30 /name 8 "$(mac b1)"
+	knock_result .
+	wait_until 5 states_are healthy healthy healthy || fail "$(states)"
+	knock_start 60 30 /name 8 "$(mac b1)"
+	before=$(counter b1 forwarded)
+	nobody_is_suspected 4
+	holds "$(counter b1 forwarded) - $before > 1000"
+	knock_result .
+	expect "$(knock_result '.begun - .answered')" -le 3
 }
 
 @test "without agents, idle servers are checked through the data path: refused, silent, back, slowly" {

@@ -1,12 +1,13 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A new connection every so often, whatever becomes of those before; each asks for one page.
 
-    knock.py VIP RATE SECONDS [PATH]
+    knock.py VIP RATE SECONDS [PATH [FORGED MAC]]
 
 Prints "started" after a second, and at the end, or when it is sent SIGTERM, a line of JSON: how many were begun, answered, refused, reset,
 timed out (after 8 s); how many were answered only after 0.9 s, which is when a lost SYN is repeated; and
-by which servers, as /name says.
+by which servers, as /name says. Before each go FORGED SYNs of invented clients, to that MAC address: when the
+machine is slow, both are.
 """
 import asyncio
 import collections
@@ -14,6 +15,8 @@ import json
 import signal
 import sys
 import time
+
+from flood import Forger
 
 PATIENCE_SECONDS = 8
 REPEATED_SECONDS = 0.9
@@ -46,6 +49,8 @@ async def knock(vip, path, tally, names):
 async def main():
     vip, rate, seconds = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
     path = sys.argv[4] if len(sys.argv) > 4 else "/name"
+    forged = int(sys.argv[5]) if len(sys.argv) > 6 else 0
+    forger = Forger(vip, 80, sys.argv[6]) if forged else None
     tally = dict.fromkeys(("begun", "answered", "wrong", "refused", "reset", "timed_out", "late"), 0)
     names = collections.Counter()
     start = time.monotonic()
@@ -55,6 +60,8 @@ async def main():
         if enough.is_set():
             break
         await asyncio.sleep(max(0, start + number / rate - time.monotonic()))
+        for _ in range(forged):
+            forger.send()
         tasks.append(asyncio.create_task(knock(vip, path, tally, names)))
         if not told and time.monotonic() - start > 1:
             told = True

@@ -91,6 +91,8 @@ static const struct course_case {
 	{"hour: no network is at fault", 25, 100, 0, 1, 0, 0},
 	{"hour: one SYN in a hundred is lost", 25, 100, 0, 1, 10, 0},
 	{"hour: likewise, and connections are few", 1, 3, 0, 1, 10, 0},
+	{"hour: one SYN in ten is lost", 25, 100, 0, 1, 100, 24},
+	{"hour: one SYN in ten is lost, and connections are many", 100, 400, 0, 1, 100, 0},
 	{"hour: handshakes take a third of a second", 25, 100, 0, 300, 10, 0},
 	{"hour: a flood of SYNs", 25, 100, 5000, 1, 0, 2},
 	{"hour: a flood of SYNs, and connections are many", 200, 800, 20000, 1, 10, 0},
