@@ -186,7 +186,7 @@ SERVER_LOAD_INLINE int mostly_resets(const struct metrics *metrics, __u32 told)
 {
 	__s64 in_flight = metrics->in_flight;
 
-	return told > (in_flight < 0 ? 0 : 2 * in_flight);
+	return told > 2 * (in_flight < 0 ? 0 : (__u64)in_flight);
 }
 
 /* Fills in the load; whose it is and to whom it is told, is the caller's. */

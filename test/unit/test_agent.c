@@ -209,6 +209,8 @@ static void in_flight_is_kept_in_bounds(void **state)
 		ask(fd, 1);
 		receive(f, fd, &poll, &report);
 		assert_int_equal(report.in_flight, counts[i].told);
+		/* Nothing was reset. */
+		assert_int_not_equal(report.accept_queue, 65535);
 	}
 	close(fd);
 }
