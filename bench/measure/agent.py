@@ -3,7 +3,10 @@
 
 import os
 import statistics
+import time
+from types import SimpleNamespace
 
+from .counters import process_seconds
 from .ways import ENDS_CPU, NETWORK_CPU, Ways
 
 ARRANGEMENTS = {'apart': 'The server has a CPU of its own; client, switch and balancer the other',
@@ -23,6 +26,21 @@ class AgentLab(Ways):
         os.sched_setaffinity(0, self.cpus)
         self.set_agent(agent)
         self.pin()
+
+    def daemon_seconds(self):
+        """The time that the agent's daemon has had of a CPU; None if there is none."""
+        pid = self.state / 's1' / 'plimsoll.pid'
+        if not pid.exists():
+            return None
+        return process_seconds(SimpleNamespace(pid=pid.read_text().strip()))
+
+    def measure(self, load, seconds):
+        before, started = self.daemon_seconds(), time.monotonic()
+        measured = super().measure(load, seconds)
+        if before is None:
+            return measured
+        spent = (self.daemon_seconds() - before) / (time.monotonic() - started)
+        return {**measured, 'daemon_ms': round(1000 * spent, 3)}
 
 
 def pairs(runs, **wanted):
@@ -68,6 +86,10 @@ def markdown(data):
     runs, machine = data['runs'], data['machine']
     parts = [arrangement_table(runs, arrangement) for arrangement in ARRANGEMENTS
              if any(run['arrangement'] == arrangement for run in runs)]
+    daemon = [run['daemon_ms'] for run in runs if 'daemon_ms' in run]
+    if daemon:
+        parts.append(f"The agent's daemon itself took {statistics.median(daemon):.2f} ms of a CPU for each second "
+                     f'meanwhile ({min(daemon):.2f} to {max(daemon):.2f}).')
     repetitions = max(run['repetition'] for run in runs)
     parts.append(f"Medians of {repetitions} runs of {data['seconds']} s each way, by turns; a ratio is the "
                  'median of those within a repetition, with the smallest and the largest; of times the '
