@@ -64,12 +64,12 @@ def row(name, unit, divisor, both, of_run, ratio):
     values = [statistics.median(of_run(pair[i]) for pair in both) / divisor for i in (0, 1)]
     digits = 0 if values[0] > 1000 else 2
     return (f'| {name}, {unit} | {values[0]:,.{digits}f} | {values[1]:,.{digits}f} | '
-            f'{told([ratio(*pair) for pair in both])} |')
+            f'{told([ratio(*pair) for pair in both])} | {len(both)} |')
 
 
 def arrangement_table(runs, arrangement):
     lines = [ARRANGEMENTS[arrangement] + ':', '',
-             '| | with the agent | without | ratio |', '|---|---:|---:|---:|']
+             '| | with the agent | without | ratio | turns |', '|---|---:|---:|---:|---:|']
     for load, (name, unit, divisor, cost, cost_divisor) in LOADS.items():
         both = pairs(runs, arrangement=arrangement, load=load)
         if not both:
@@ -90,8 +90,7 @@ def markdown(data):
     if daemon:
         parts.append(f"The agent's daemon itself took {statistics.median(daemon):.2f} ms of a CPU for each second "
                      f'meanwhile ({min(daemon):.2f} to {max(daemon):.2f}).')
-    repetitions = max(run['repetition'] for run in runs)
-    parts.append(f"Medians of {repetitions} runs of {data['seconds']} s each way, by turns; a ratio is the "
+    parts.append(f"Medians of runs of {data['seconds']} s each way, by turns; a ratio is the "
                  'median of those within a repetition, with the smallest and the largest; of times the '
                  f"shorter is the better, so there it is without by with. Linux {machine['kernel']}, "
                  f"{machine['cpus']} CPUs, {machine['measured']}.")
