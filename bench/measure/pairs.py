@@ -5,8 +5,10 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
+import sys
 import time
 
 from .lab import LAB, ROOT, VIP, run
@@ -14,6 +16,12 @@ from .store import one_line_per_item, revision
 
 BALANCER_SERVICE = '  - {{name: bulk, address: {vip}:{port}, backends: [{{address: 10.1.0.11}}]}}\n'
 SERVER_SERVICE = '  - address: {vip}:{port}\n'
+
+
+def end_in_order():
+    """Whoever is told to end, by Ctrl-C or SIGTERM, takes down what it has made, and says no more."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda number, _: sys.exit(128 + number))
 
 
 class Runs:
