@@ -310,7 +310,7 @@ test: ## install what is missing, build, pass all tests
 test-families: ## real requests in both families and every combination, and on every way
 	@packaging/deps build test
 	@$(MAKE) --no-print-directory all
-	@EVERY_COMBINATION=yes bats test/net/families.bats test/net/paths.bats
+	@EVERY_COMBINATION=yes bats test/net/families.bats test/net/paths.bats test/net/health.bats
 
 .PHONY: test-page
 test-page: ## the status page in a real browser

@@ -176,6 +176,8 @@ nobody_is_suspected() {
 @test "nor does a flood of SYNs that nobody means, once it is known" {
 	local before
 
+	# On a machine with other work one may be a suspect for longer than that: not where all must pass each time.
+	[ -n "${EVERY_COMBINATION:-}" ] || skip 'make test-families runs it'
 	lab config policy=maglev
 	lab plimsoll b1 reload
 	# What a handshake takes is known, and then what goes unanswered.
@@ -318,7 +320,8 @@ has_grown() { # FILE SIZE
 	pid=$!
 	wait_until 5 has_grown "$download" 0
 	dead_flows_are leave
-	wait_until 5 has_grown "$download" "$(($(stat -c %s "$download") + 300000))"
+	# After its first burst curl pauses for as long as its rate wants it.
+	wait_until 25 has_grown "$download" "$(($(stat -c %s "$download") + 300000))"
 	dead_flows_are reset
 	wait "$pid" || status=$?
 	# Receiving has failed: 28 would be out of time.
