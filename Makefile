@@ -307,7 +307,7 @@ test: ## install what is missing, build, pass all tests
 	@test/run
 
 .PHONY: test-families
-test-families: ## real requests in both families and every combination, and on every way
+test-families: ## real requests in every combination of families, on every way, and health in a flood
 	@packaging/deps build test
 	@$(MAKE) --no-print-directory all
 	@EVERY_COMBINATION=yes bats test/net/families.bats test/net/paths.bats test/net/health.bats

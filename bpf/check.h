@@ -29,9 +29,6 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* How much longer IPv6's header is. */
-#define FAMILIES_DIFFERENCE ((int)(sizeof(struct ipv6hdr) - sizeof(struct iphdr)))
-
 struct check_packet {
 	struct ip_address source, destination;
 	__be16 source_port, destination_port;

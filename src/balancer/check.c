@@ -226,13 +226,14 @@ static int begin(struct check *check)
 static void run(struct check *check)
 {
 	char result[64];
+	bool sourced = has_source(check);
 	int err;
 
 	check->runs++;
-	err = has_source(check) ? begin(check) : -EADDRNOTAVAIL;
+	err = sourced ? begin(check) : -EADDRNOTAVAIL;
 	if (!err)
 		return;
-	if (err == -EADDRNOTAVAIL)
+	if (!sourced)
 		snprintf(result, sizeof(result), "cannot be begun: no interface has an %s address",
 			 address_is_ipv4(check->service.address) ? "IPv4" : "IPv6");
 	else
